@@ -1,0 +1,362 @@
+"""Stage 2 of 5: the autoencoder. A small CNN squeezes each frame to d numbers and draws it again.
+
+    python autoencoder.py --embed-dim 2        # writes checkpoints/autoencoder_dim2.pt; ten seconds on two cores
+
+The code in the middle is one linear layer wide, on both sides: no hidden fully connected layers unless --hidden-layers
+asks for them. The decoder keeps a linear path from the code to the image, and its residual blocks start at zero, so it
+bends only as far as the data make it: with 100 numbers it stays nearly additive (the mean of two codes decodes as two
+half-bright squares), with 2 numbers it can't (one square in between).
+
+Squares that don't overlap look equally different however far apart they are, so nothing tells the encoder which squares
+are neighbours, and a 2-D code ends up torn. Blurring the training images makes distant squares overlap; the blur fades
+to nothing over the first half of the training. --blur 0 is the original post's recipe.
+
+This file also owns the checkpoints of all stages: plain dicts of tensors and built-in types.
+"""
+
+import hashlib
+import io
+import itertools
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import trange
+
+from data import FrameSettings, grid_centers, render, replacing, require, run_command
+
+CHANNELS = 32
+MAP_SIZE = 7  # the feature map is 32 x 7 x 7
+LEARNING_RATE = 5e-3
+BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class AutoencoderSettings(FrameSettings):
+    """Train the autoencoder."""
+
+    embed_dim: int = 2
+    """Numbers per frame, d, 1 to 512."""
+    hidden_layers: int = 0
+    """Hidden fully connected layers (256 wide) between code and feature map, on both sides, 0 to 8."""
+    blur: float = 8.0
+    """Blur of the training images at the start, in pixels, 0 to 25; fades out over the first half. 0 is the post's recipe."""
+    autoencoder_steps: int = 600
+    """Training steps of the autoencoder."""
+    seed: int = 0
+    """Random seed of this stage."""
+    checkpoint_dir: Path = Path("checkpoints")
+    """Folder of the checkpoints; made if missing."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(
+            1 <= self.embed_dim <= 512,
+            f"--embed-dim must lie in 1 to 512, not {self.embed_dim}",
+        )
+        require(
+            0 <= self.hidden_layers <= 8,
+            f"--hidden-layers must lie in 0 to 8, not {self.hidden_layers}",
+        )
+        require(
+            0 <= self.blur <= 25, f"--blur must lie in 0 to 25 pixels, not {self.blur}"
+        )
+        require(
+            self.autoencoder_steps >= 1,
+            f"--autoencoder-steps must be at least 1, not {self.autoencoder_steps}",
+        )
+        require(
+            0 <= self.seed < 2**32, f"--seed must lie in 0 to 2^32 - 1, not {self.seed}"
+        )
+        folder = self.checkpoint_dir
+        require(
+            folder.is_dir() or not folder.exists(),
+            f"--checkpoint-dir {folder} is not a folder",
+        )
+
+
+# ---------------------------------------------------------------- checkpoints
+
+
+def identity(settings: Any) -> dict[str, Any]:
+    """The settings that decide what is in a checkpoint: all but the place it is kept in."""
+    return {
+        name: value
+        for name, value in asdict(settings).items()
+        if name != "checkpoint_dir"
+    }
+
+
+def checkpoint_path(stage: str, settings: Any) -> Path:
+    """Where a stage's checkpoint lies: the name states the embedding dimension and what differs from the defaults."""
+    changed = [
+        f"_{field.name.replace('_', '-')}={getattr(settings, field.name)}"
+        for field in fields(settings)
+        if field.name not in ("embed_dim", "checkpoint_dir")
+        and getattr(settings, field.name) != field.default
+    ]
+    return (
+        settings.checkpoint_dir
+        / f"{stage}_dim{settings.embed_dim}{''.join(changed)}.pt"
+    )
+
+
+@contextmanager
+def only_one_process(path: Path) -> Iterator[None]:
+    """Hold a lock, so that of two processes that miss the same checkpoint one trains it and the other waits."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.parent / f".{path.name}.lock"):
+        yield
+
+
+def save_checkpoint(
+    stage: str, settings: Any, model: nn.Module, **content: Any
+) -> None:
+    """Write a checkpoint: torch.save's bytes and their SHA-256 behind them, moved into place when complete.
+
+    Args:
+        stage: "autoencoder" or "flow".
+        settings: a frozen dataclass, kept as a dict of built-in types.
+        content: more tensors and built-in types to keep.
+
+    Raises:
+        ValueError: the weights are not finite.
+        OSError: the file can't be written.
+    """
+    weights = model.state_dict()
+    finite = all(bool(w.isfinite().all()) for w in weights.values())
+    require(
+        finite,
+        f"the {stage}'s training diverged, nothing is saved; train longer or with other settings",
+    )
+    everything = {
+        "stage": stage,
+        "settings": identity(settings),
+        "weights": weights,
+        "torch": str(torch.__version__),
+    }
+    buffer = io.BytesIO()
+    torch.save(everything | content, buffer)
+    path = checkpoint_path(stage, settings)
+    with replacing(path) as temporary:
+        temporary.write_bytes(
+            buffer.getvalue() + hashlib.sha256(buffer.getvalue()).digest()
+        )
+
+
+def load_checkpoint(
+    stage: str, settings: Any, model: nn.Module, *content: str
+) -> dict[str, Any]:
+    """Read a checkpoint as data, never as code, and put its weights into the model.
+
+    Returns:
+        The dict that save_checkpoint() wrote, and under "digest" the SHA-256 of the file, which names its exact content.
+
+    Raises:
+        ValueError: the file is damaged, not a checkpoint of this stage, or made with other settings.
+    """
+    path = checkpoint_path(stage, settings)
+    mend = "delete it to train it again"
+    data = path.read_bytes()
+    payload, digest = data[:-32], hashlib.sha256(data[:-32]).digest()
+    require(data[-32:] == digest, f"{path} is damaged or not a checkpoint; {mend}")
+    try:
+        checkpoint = torch.load(io.BytesIO(payload), weights_only=True)
+    except (
+        RuntimeError,
+        pickle.UnpicklingError,
+        EOFError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ):
+        raise ValueError(f"{path} is not a checkpoint; {mend}") from None
+    keys = {"stage", "settings", "weights", "torch", *content}
+    require(
+        isinstance(checkpoint, dict) and set(checkpoint) == keys,
+        f"{path} is not a checkpoint; {mend}",
+    )
+    require(
+        checkpoint["stage"] == stage, f"{path} is a checkpoint of another stage; {mend}"
+    )
+    require(
+        checkpoint["settings"] == identity(settings),
+        f"{path} was made with other settings; {mend}",
+    )
+    try:
+        model.load_state_dict(checkpoint["weights"])
+    except (RuntimeError, TypeError, AttributeError):
+        raise ValueError(
+            f"{path} holds other weights than this network's; {mend}"
+        ) from None
+    require(
+        all(bool(w.isfinite().all()) for w in model.state_dict().values()),
+        f"{path} holds NaN weights; {mend}",
+    )
+    return checkpoint | {"digest": digest.hex()}
+
+
+# ---------------------------------------------------------------- the network
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(SiLU(conv(SiLU(x)))), the last convolution starting at zero."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)
+        self.last = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)
+        nn.init.zeros_(self.last.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.last(F.silu(self.first(F.silu(x))))
+
+
+class Autoencoder(nn.Module):
+    """Frames (n, 51, 51) <-> latents (n, d)."""
+
+    def __init__(self, settings: AutoencoderSettings) -> None:
+        super().__init__()
+        features = CHANNELS * MAP_SIZE**2
+        widths = [features] + [256] * settings.hidden_layers + [settings.embed_dim]
+        self.encoder = nn.Sequential(
+            nn.Conv2d(1, CHANNELS, 7, stride=4, padding=2),  # 51 -> 13
+            nn.SiLU(),
+            nn.Conv2d(CHANNELS, CHANNELS, 3, stride=2, padding=1),  # 13 -> 7
+            nn.SiLU(),
+            nn.Flatten(),
+            *fully_connected(widths),
+        )
+        self.decoder = nn.Sequential(
+            *fully_connected(widths[::-1]),
+            nn.Unflatten(1, (CHANNELS, MAP_SIZE, MAP_SIZE)),
+            *[ResidualBlock() for _ in range(4)],
+            nn.ConvTranspose2d(CHANNELS, CHANNELS, 3, stride=2, padding=1),  # 7 -> 13
+            nn.ConvTranspose2d(CHANNELS, 1, 7, stride=4, padding=2),  # 13 -> 51
+            nn.LeakyReLU(0.02),  # presses the ripple of the dark background to nearly 0
+        )
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """(n, 51, 51) in [0, 1] -> (n, d)."""
+        return self.encoder(frames[:, None])
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """(n, d) -> (n, 51, 51), about [0, 1]."""
+        return self.decoder(latents)[:, 0]
+
+
+def fully_connected(widths: list[int]) -> list[nn.Module]:
+    """Linear layers of these widths, a SiLU between each two: [a, b] is a single Linear."""
+    layers: list[nn.Module] = []
+    for i, (n_in, n_out) in enumerate(itertools.pairwise(widths)):
+        layers += ([nn.SiLU()] if i else []) + [nn.Linear(n_in, n_out)]
+    return layers
+
+
+@torch.no_grad()
+def encode_centers(
+    model: Autoencoder, centers: np.ndarray, settings: FrameSettings
+) -> Tensor:
+    """Render squares at the centres (..., 2) and encode them: latents (..., d). In batches, so memory stays small."""
+    batches = np.array_split(centers.reshape(-1, 2), max(1, centers.size // 1024))
+    latents = [
+        model.encode(torch.from_numpy(render(batch, settings))) for batch in batches
+    ]
+    return torch.cat(latents).reshape(*centers.shape[:-1], -1)
+
+
+# ---------------------------------------------------------------- training
+
+
+def blur_at(step: int, settings: AutoencoderSettings) -> float:
+    """Blur in pixels at a training step: falls as the square of the time left, to 0 at half of the training."""
+    return settings.blur * max(0.0, 1 - 2 * step / settings.autoencoder_steps) ** 2
+
+
+def optimizer_and_schedule(
+    model: nn.Module,
+    learning_rate: float,
+    steps: int,
+    beta2: float,
+    weight_decay: float,
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """AdamW (arXiv:1711.05101) with a linear warm-up over 100 steps and a linear decay to 0, for both trainings."""
+    optimizer = torch.optim.AdamW(
+        model.parameters(),
+        lr=learning_rate,
+        betas=(0.9, beta2),
+        weight_decay=weight_decay,
+        fused=True,
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda i: min(1, (i + 1) / 100) * (1 - i / steps)
+    )
+    return optimizer, schedule
+
+
+def train(settings: AutoencoderSettings) -> Autoencoder:
+    """Train on squares at random centres, uniform in [-range, range]^2, a fresh batch each step, mean squared error."""
+    torch.manual_seed(settings.seed)
+    rng = np.random.default_rng((settings.seed, 1))
+    model = Autoencoder(settings)
+    steps = settings.autoencoder_steps
+    optimizer, schedule = optimizer_and_schedule(
+        model, LEARNING_RATE, steps, beta2=0.95, weight_decay=0.5
+    )
+    for step in trange(steps, desc="autoencoder", unit="step"):
+        centers = rng.uniform(-settings.range, settings.range, (BATCH_SIZE, 2))
+        frames = torch.from_numpy(render(centers, settings, blur_at(step, settings)))
+        loss = F.mse_loss(model.decode(model.encode(frames)), frames)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return model
+
+
+@torch.no_grad()
+def evaluate(model: Autoencoder, settings: AutoencoderSettings) -> dict[str, float]:
+    """Mean squared error and intersection over union (pixels above one half) on 441 frames off the training samples."""
+    frames = torch.from_numpy(
+        render(grid_centers(settings.range).reshape(-1, 2), settings)
+    )
+    decoded = model.decode(model.encode(frames))
+    true, drawn = frames > 0.5, decoded > 0.5
+    iou = (true & drawn).sum((1, 2)) / (true | drawn).sum((1, 2))
+    return {"mse": F.mse_loss(decoded, frames).item(), "iou": iou.mean().item()}
+
+
+def load_or_train(settings: AutoencoderSettings) -> tuple[Autoencoder, dict[str, Any]]:
+    """The autoencoder of these settings, trained now if its checkpoint is missing, and the checkpoint's content."""
+    path = checkpoint_path("autoencoder", settings)
+    with only_one_process(path):
+        if not path.exists():
+            print(f"{path} is missing: training it")
+            model = train(settings)
+            save_checkpoint(
+                "autoencoder", settings, model, metrics=evaluate(model, settings)
+            )
+    model = Autoencoder(settings)
+    return model, load_checkpoint("autoencoder", settings, model, "metrics")
+
+
+def main(settings: AutoencoderSettings) -> None:
+    """Train, or load what is there, and print the quality."""
+    _, checkpoint = load_or_train(settings)
+    mse, iou = checkpoint["metrics"]["mse"], checkpoint["metrics"]["iou"]
+    print(
+        f"{checkpoint_path('autoencoder', settings)}: on frames not seen, mean squared error {mse:.2e}, IoU {iou:.3f}"
+    )
+
+
+if __name__ == "__main__":
+    run_command(main, AutoencoderSettings)
