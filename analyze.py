@@ -18,7 +18,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import joblib
 import matplotlib
@@ -339,7 +339,7 @@ class FreshSamples:
 
 @torch.no_grad()
 def fresh_samples(
-    settings: FlowSettings, n: int, which: str = "learned"
+    settings: FlowSettings, n: int, which: Literal["learned", "exact"] = "learned"
 ) -> FreshSamples:
     """Sample n videos in 50 steps with the "learned" or the "exact" flow."""
     network, space, _ = flow.load_or_train(settings)
@@ -706,7 +706,8 @@ def contrast(space: LatentSpace, latents: Tensor, orbit: np.ndarray) -> list[flo
 def measure_contrast(settings: FlowSettings) -> dict[str, Any]:
     """One seed: contrast over the steps, both flows and readouts, and the null."""
     result: dict[str, Any] = {}
-    for which in ("learned", "exact"):
+    flows: tuple[Literal["learned", "exact"], ...] = ("learned", "exact")
+    for which in flows:
         fresh = fresh_samples(settings, 200, which)
         far = np.flatnonzero(np.linalg.norm(fresh.centers, axis=1) > MIN_RADIUS)
         to_ccw = (fresh.states[-1] - fresh.law.z_ccw).norm(dim=1)
@@ -728,10 +729,10 @@ def measure_contrast(settings: FlowSettings) -> dict[str, Any]:
 
 @torch.no_grad()
 def measure_calibration(settings: FlowSettings) -> dict[str, Any]:
-    """One seed: 4000 noisy videos x_t with known direction, t uniform up to twice t_S.
+    """One seed: 1000 noisy videos x_t with known direction, t uniform up to twice t_S.
 
     Returns:
-        Arrays (4000,): "label" (1 is counter-clockwise), the exact posterior "exact", the
+        Arrays (1000,): "label" (1 is counter-clockwise), the exact posterior "exact", the
         learned share "q" = (posterior mean - z_cw).delta / |delta|^2, and the share of
         "brightness" at the counter-clockwise places of the decoded posterior mean; and
         "at_0", the means of q and brightness at t = 0.
@@ -739,14 +740,9 @@ def measure_calibration(settings: FlowSettings) -> dict[str, Any]:
     network, space, _ = flow.load_or_train(settings)
     rng = np.random.default_rng((settings.seed, 7))
     torch.manual_seed(settings.seed)
-    radius, angle, n = (
-        rng.uniform(MIN_RADIUS, settings.range, 500),
-        rng.uniform(0, 2 * np.pi, 500),
-        4000,
-    )
-    centers = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)[
-        np.arange(n) % 500
-    ]
+    first = random_first_centers(4000, rng, settings.range)
+    centers = first[np.linalg.norm(first, axis=1) > MIN_RADIUS][:1000]
+    n = len(centers)
     label = (torch.rand(n) < settings.ccw_share).long()
     law = true_law(space, centers, 1 - label)
     delta = law.z_ccw - law.z_cw
@@ -1066,10 +1062,10 @@ def entropy(p: Tensor) -> Tensor:
 
 
 def halfway(times: Sequence[float], values: Sequence[float]) -> float:
-    """The first time at which a curve that starts at 1 bit has fallen to 1/2, interpolated."""
+    """The first time at which the curve is below 1/2 bit, interpolated; 1 if never."""
     below = int(np.argmax(np.array(values) < 0.5))
     if values[below] >= 0.5:
-        return float("nan")
+        return 1.0
     if below == 0:
         return times[0]
     return float(
@@ -1115,6 +1111,7 @@ def measure_commitment(settings: FlowSettings) -> dict[str, Any]:
 def analyze_commitment(settings: Commitment) -> None:
     """Draw figures/commitment.png."""
     ends = sorted({min(settings.dims), max(settings.dims)})
+    cases: dict[str, dict[str, Any]]
     cases = {f"dim {dim}": {"embed_dim": dim} for dim in settings.dims}
     cases |= {
         f"dim {d}, scale {s}": {"embed_dim": d, "latent_scale": s}

@@ -17,7 +17,6 @@ This file also owns the checkpoints of all stages: plain dicts of tensors and bu
 import hashlib
 import io
 import itertools
-import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -154,10 +153,29 @@ def save_checkpoint(
         )
 
 
+def same_form(value: Any, like: Any) -> bool:
+    """Whether a value has the types, keys, lengths and shapes of another, and only
+    finite numbers in its tensors."""
+    if type(value) is not type(like):
+        return False
+    if isinstance(like, dict):
+        same_keys = value.keys() == like.keys()
+        return same_keys and all(same_form(value[key], like[key]) for key in like)
+    if isinstance(like, list):
+        return len(value) == len(like) and all(map(same_form, value, like))
+    if isinstance(like, Tensor):
+        same = value.shape == like.shape and value.dtype == like.dtype
+        return same and bool(value.isfinite().all())
+    return True
+
+
 def load_checkpoint(
-    stage: str, settings: Any, model: nn.Module, *content: str
+    stage: str, settings: Any, model: nn.Module, **like: Any
 ) -> dict[str, Any]:
     """Read a checkpoint as data, never as code, and put its weights into the model.
+
+    Args:
+        like: what else the checkpoint must hold, each with a value of the same form.
 
     Returns:
         The dict that save_checkpoint() wrote, and under "digest" the SHA-256 of the file, which names its exact content.
@@ -172,38 +190,23 @@ def load_checkpoint(
     require(data[-32:] == digest, f"{path} is damaged or not a checkpoint; {mend}")
     try:
         checkpoint = torch.load(io.BytesIO(payload), weights_only=True)
-    except (
-        RuntimeError,
-        pickle.UnpicklingError,
-        EOFError,
-        LookupError,
-        TypeError,
-        ValueError,
-        AttributeError,
-    ):
+    except Exception:  # noqa: BLE001 (torch raises a dozen kinds)
         raise ValueError(f"{path} is not a checkpoint; {mend}") from None
-    keys = {"stage", "settings", "weights", "torch", *content}
+    keys = {"stage", "settings", "weights", "torch", *like}
+    is_ours = isinstance(checkpoint, dict) and set(checkpoint) == keys
+    require(is_ours, f"{path} is not a checkpoint; {mend}")
+    same_stage = checkpoint["stage"] == stage
+    require(same_stage, f"{path} is a checkpoint of another stage; {mend}")
+    same_settings = repr(checkpoint["settings"]) == repr(identity(settings))
+    require(same_settings, f"{path} was made with other settings; {mend}")
+    whole = all(same_form(checkpoint[name], like[name]) for name in like)
+    require(whole, f"{path} is not a checkpoint; {mend}")
+    same_weights = same_form(checkpoint["weights"], model.state_dict())
     require(
-        isinstance(checkpoint, dict) and set(checkpoint) == keys,
-        f"{path} is not a checkpoint; {mend}",
+        same_weights,
+        f"{path} holds other weights than this network's, or NaN weights; {mend}",
     )
-    require(
-        checkpoint["stage"] == stage, f"{path} is a checkpoint of another stage; {mend}"
-    )
-    require(
-        checkpoint["settings"] == identity(settings),
-        f"{path} was made with other settings; {mend}",
-    )
-    try:
-        model.load_state_dict(checkpoint["weights"])
-    except (RuntimeError, TypeError, AttributeError):
-        raise ValueError(
-            f"{path} holds other weights than this network's; {mend}"
-        ) from None
-    require(
-        all(bool(w.isfinite().all()) for w in model.state_dict().values()),
-        f"{path} holds NaN weights; {mend}",
-    )
+    model.load_state_dict(checkpoint["weights"])
     return checkpoint | {"digest": digest.hex()}
 
 
@@ -218,8 +221,8 @@ class ResidualBlock(nn.Module):
         self.first = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)
         self.last = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)
         if not plain:
-            nn.init.zeros_(self.last.weight)
-            nn.init.zeros_(self.last.bias)
+            for parameter in self.last.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.last(F.silu(self.first(F.silu(x))))
@@ -340,22 +343,24 @@ def evaluate(model: Autoencoder, settings: AutoencoderSettings) -> dict[str, flo
     frames = torch.from_numpy(render(centers, settings))
     decoded = model.decode(model.encode(frames))
     true, drawn = frames > 0.5, decoded > 0.5
-    iou = (true & drawn).sum((1, 2)) / (true | drawn).sum((1, 2))
+    iou = (true & drawn).sum((1, 2)) / (true | drawn).sum((1, 2)).clamp_min(1)
     return {"mse": F.mse_loss(decoded, frames).item(), "iou": iou.mean().item()}
 
 
 def load_or_train(settings: AutoencoderSettings) -> tuple[Autoencoder, dict[str, Any]]:
     """The autoencoder of these settings, trained now if its checkpoint is missing, and the checkpoint's content."""
     path = checkpoint_path("autoencoder", settings)
-    with only_one_process(path):
-        if not path.exists():
-            print(f"{path} is missing: training it")
-            model = train(settings)
-            save_checkpoint(
-                "autoencoder", settings, model, metrics=evaluate(model, settings)
-            )
+    if not path.exists():
+        with only_one_process(path):
+            if not path.exists():  # another process may have trained it meanwhile
+                print(f"{path} is missing: training it")
+                model = train(settings)
+                metrics = evaluate(model, settings)
+                save_checkpoint("autoencoder", settings, model, metrics=metrics)
     model = Autoencoder(settings)
-    return model, load_checkpoint("autoencoder", settings, model, "metrics")
+    return model, load_checkpoint(
+        "autoencoder", settings, model, metrics={"mse": 0.0, "iou": 0.0}
+    )
 
 
 def main(settings: AutoencoderSettings) -> None:

@@ -12,13 +12,14 @@ about.
 """
 
 import contextlib
+import glob
 import io
 import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import imageio.v3 as iio
 import numpy as np
@@ -31,7 +32,7 @@ ANGLE_STEP = 2 * np.pi / NUM_FRAMES  # 45 degrees
 
 
 def require(condition: bool, message: str) -> None:
-    """Raise ValueError(message), which run_command() shows as one line, unless the condition holds."""
+    """Raise ValueError(message) unless the condition holds; run_command() prints it."""
     if not condition:
         raise ValueError(message)
 
@@ -158,12 +159,7 @@ def fail(message: object, status: int = 2) -> NoReturn:
     sys.exit(status)
 
 
-Settings = TypeVar("Settings")
-
-
-def run_command(
-    main: Callable[[Settings], None], settings_type: type[Settings]
-) -> None:
+def run_command(main: Callable[[Any], None], settings_type: Any) -> None:
     """Parse the command line into settings and run main(settings). What goes wrong is told in one line, exit status 2."""
     told = io.StringIO()
     try:
@@ -184,6 +180,8 @@ def run_command(
             " ".join(line.strip("│ ") for line in reason)
             + " (--help lists the settings)"
         )
+    except OSError as problem:  # a path that the system refuses to look up
+        fail(problem)
     try:
         main(settings)
     except KeyboardInterrupt:
@@ -193,7 +191,9 @@ def run_command(
 
 
 def check_output(path: Path, suffix: str) -> None:
-    """Raise ValueError unless a file of this type can be written at path: said before the work, not after it."""
+    """Raise ValueError unless a file of this type can be written at path, so that it is
+    said before the work and not after it."""
+    require(len(path.name) <= 200, f"{path.name[:20]}...: the name is too long")
     require(path.suffix.lower() == suffix, f"{path}: the name must end in {suffix}")
     require(path.parent.is_dir(), f"{path}: there is no folder {path.parent}")
     require(not path.is_dir(), f"{path} is a folder")
@@ -203,11 +203,25 @@ def check_output(path: Path, suffix: str) -> None:
     )
 
 
+def is_running(pid: str) -> bool:
+    """Whether there is a process of this id: its temporary files are no leftovers."""
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, OverflowError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 @contextlib.contextmanager
 def replacing(path: Path):
-    """Yield a temporary path in the same folder, moved over `path` at the end: a kill leaves the old file or the new one."""
-    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
-        leftover.unlink(missing_ok=True)
+    """Yield a temporary path in the same folder, moved over `path` at the end: a kill
+    leaves the old file or the new one. Leftovers of killed processes are removed."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        pid, _, _ = leftover.name.removeprefix(f".{path.name}.").partition(".")
+        if not is_running(pid):
+            leftover.unlink(missing_ok=True)
     temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
     try:
         yield temporary
@@ -236,7 +250,9 @@ def write_gif(path: Path, videos: np.ndarray) -> None:
         .repeat(3, axis=-2)
     )
     with replacing(path) as temporary:
-        iio.imwrite(temporary, images, extension=".gif", duration=250, loop=0)
+        temporary.write_bytes(
+            iio.imwrite("<bytes>", images, extension=".gif", duration=250, loop=0)
+        )
 
 
 # ---------------------------------------------------------------- python data.py

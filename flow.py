@@ -74,6 +74,10 @@ class FlowSettings(AutoencoderSettings, VideoSettings):
             self.flow_steps >= 1,
             f"--flow-steps must be at least 1, not {self.flow_steps}",
         )
+        require(
+            0 <= self.autoencoder_seed < 2**32,
+            f"--autoencoder-seed must lie in 0 to 2^32 - 1, not {self.autoencoder_seed}",
+        )
         self.autoencoder_settings()
 
     def autoencoder_settings(self) -> AutoencoderSettings:
@@ -308,21 +312,30 @@ def load_or_train(
     """
     path = checkpoint_path("flow", settings)
     network = FlowNetwork(settings)
-    contents = ("metrics", "mean", "std", "autoencoder_digest")
-    if path.exists():
-        load_checkpoint(
-            "flow", settings, network, *contents
-        )  # a bad file is reported before anything is trained
+    like: dict[str, Any] = {
+        "metrics": {
+            name: [0.0] * 10 for name in ("t", "loss", "irreducible", "excess")
+        },
+        "mean": torch.zeros(settings.embed_dim),
+        "std": torch.zeros(settings.embed_dim),
+        "autoencoder_digest": "",
+    }
+    if path.exists():  # so that a bad file is reported before anything is trained
+        load_checkpoint("flow", settings, network, **like)
     encoder, upstream = autoencoder.load_or_train(settings.autoencoder_settings())
-    with only_one_process(path):
-        if not path.exists():
-            print(f"{path} is missing: training it")
-            trained, space = train(settings, encoder)
-            save_checkpoint(
-                "flow", settings, trained, metrics=evaluate(trained, space), mean=space.mean, std=space.std,
-                autoencoder_digest=upstream["digest"],
-            )  # fmt: skip
-    checkpoint = load_checkpoint("flow", settings, network, *contents)
+    if not path.exists():
+        with only_one_process(path):
+            if not path.exists():  # another process may have trained it meanwhile
+                print(f"{path} is missing: training it")
+                trained, space = train(settings, encoder)
+                content = {
+                    "metrics": evaluate(trained, space),
+                    "mean": space.mean,
+                    "std": space.std,
+                    "autoencoder_digest": upstream["digest"],
+                }
+                save_checkpoint("flow", settings, trained, **content)
+    checkpoint = load_checkpoint("flow", settings, network, **like)
     same = checkpoint["autoencoder_digest"] == upstream["digest"]
     require(
         same, f"{path} was made with another autoencoder; delete it to train it again"

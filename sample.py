@@ -12,6 +12,7 @@ step can be looked at in two ways:
 """
 
 import contextlib
+import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -83,6 +84,10 @@ class SampleSettings(FlowSettings):
         for suffix, path in outputs.items():
             if path is not None:
                 check_output(path, suffix)
+        require(
+            0 <= self.flow_seed < 2**32,
+            f"--flow-seed must lie in 0 to 2^32 - 1, not {self.flow_seed}",
+        )
         self.flow_settings()
 
     def flow_settings(self) -> FlowSettings:
@@ -193,43 +198,47 @@ def write_npz(
     """Write all videos as arrays: frames (n, 8, 51, 51), first_centers (n, 2), show_steps
     (k,), state_frames and posterior_mean_frames (k, n, 8, 51, 51).
 
-    The arrays grow on disk, batch by batch, so that memory stays small.
+    The big arrays grow on disk, batch by batch, so that memory stays small.
     """
-    n, shown = settings.num_videos, settings.shown()
-    video = (n, NUM_FRAMES, FRAME_SIZE, FRAME_SIZE)
+    shown, n = settings.shown(), settings.num_videos
+    video = (NUM_FRAMES, FRAME_SIZE, FRAME_SIZE)
     shapes = {
-        "frames": video,
-        "state_frames": (len(shown), *video),
-        "posterior_mean_frames": (len(shown), *video),
+        "frames": (n, *video),
+        "state_frames": (len(shown), n, *video),
+        "posterior_mean_frames": (len(shown), n, *video),
     }
     with replacing(path) as temporary, contextlib.ExitStack() as cleanup:
-        parts = {name: path.parent / f".{path.name}.{name}.tmp" for name in shapes}
-        for name, part in parts.items():
+        files, origin = {}, {}
+        for name, shape in shapes.items():
+            part = temporary.with_suffix(f".{name}.tmp")
             cleanup.callback(part.unlink, missing_ok=True)
-            np.lib.format.open_memmap(part, "w+", np.float32, shapes[name])
+            files[name] = file = cleanup.enter_context(part.open("w+b"))
+            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            origin[name] = file.tell()
+
+        def put(name: str, row: int, frames: np.ndarray) -> None:
+            """Write frames (videos, 8, 51, 51) behind that many videos of an array."""
+            files[name].seek(origin[name] + row * frames[0].nbytes)
+            files[name].write(frames.tobytes())
+
         centers: list[np.ndarray] = []
         for given, states, means in sample_batches(settings, network, space):
-            now = slice(len(centers), len(centers) + len(given))
+            done = len(centers)
             centers += list(given[:, 0])
-            np.load(parts["frames"], mmap_mode="r+")[now] = videos(
-                space, given, states[-1]
-            )
-            for name, kind in (
-                ("state_frames", states),
-                ("posterior_mean_frames", means),
-            ):
-                for i, k in enumerate(shown):
-                    np.load(parts[name], mmap_mode="r+")[i, now] = videos(
-                        space, given, kind[k]
-                    )
-        np.savez(
-            temporary.open("wb"),
-            first_centers=np.array(centers),
-            show_steps=np.array(shown),
-        )
+            put("frames", done, videos(space, given, states[-1]))
+            for i, k in enumerate(shown):
+                put("state_frames", i * n + done, videos(space, given, states[k]))
+                mean_frames = videos(space, given, means[k])
+                put("posterior_mean_frames", i * n + done, mean_frames)
+        with temporary.open("wb") as file:
+            np.savez(file, first_centers=np.array(centers), show_steps=np.array(shown))
         with zipfile.ZipFile(temporary, "a") as archive:
-            for name, part in parts.items():
-                archive.write(part, f"{name}.npy")
+            for name, file in files.items():
+                entry = zipfile.ZipInfo(f"{name}.npy")
+                with archive.open(entry, "w", force_zip64=True) as array:
+                    file.seek(0)
+                    shutil.copyfileobj(file, array, 2**20)
 
 
 def main(settings: SampleSettings) -> None:
@@ -252,7 +261,7 @@ def main(settings: SampleSettings) -> None:
             space, *next(sample_batches(settings, network, space)), settings.shown()
         )
         with replacing(settings.png) as temporary:
-            iio.imwrite(temporary, strip, extension=".png")
+            temporary.write_bytes(iio.imwrite("<bytes>", strip, extension=".png"))
         print(
             f"{settings.png}: one video, frames 0 to 7 across; down, the state at steps {shown} and the posterior mean at the same"
         )

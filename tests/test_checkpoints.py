@@ -32,9 +32,8 @@ def encoder_settings(folder, **changes) -> AutoencoderSettings:
 
 def load_encoder(folder):
     """The tiny autoencoder's content and the model it was loaded into."""
-    settings = encoder_settings(folder)
-    model = Autoencoder(settings)
-    return autoencoder.load_checkpoint("autoencoder", settings, model, "metrics"), model
+    model, content = autoencoder.load_or_train(encoder_settings(folder))
+    return content, model
 
 
 def load_flow(folder):
@@ -77,18 +76,35 @@ def equal(a, b) -> bool:
 
 def test_round_trip_is_bit_for_bit(tmp_path):
     settings = encoder_settings(tmp_path)
-    model, other = Autoencoder(settings), Autoencoder(settings)
-    extra = {"numbers": [1, 2.5, "x"], "tensor": torch.randn(3, dtype=torch.float64)}
-    autoencoder.save_checkpoint("autoencoder", settings, model, **extra)
-    before = other.state_dict()["encoder.0.weight"].clone()
-    content = autoencoder.load_checkpoint("autoencoder", settings, other, *extra)
-    assert not torch.equal(before, model.state_dict()["encoder.0.weight"])
-    assert equal(dict(other.state_dict()), dict(model.state_dict()))
+    torch.manual_seed(0)
+    model = Autoencoder(settings)
+    metrics = {"mse": 0.1, "iou": 1 / 3}
+    autoencoder.save_checkpoint("autoencoder", settings, model, metrics=metrics)
+    content, loaded = load_encoder(tmp_path)
+    assert equal(dict(loaded.state_dict()), dict(model.state_dict()))
     assert equal(dict(content["weights"]), dict(model.state_dict()))
-    assert equal({name: content[name] for name in extra}, extra)
+    assert content["metrics"] == metrics
     path = checkpoint_path("autoencoder", settings)
     assert content["digest"] == path.read_bytes()[-32:].hex()
     assert content["torch"] == torch.__version__
+
+
+def test_round_trip_of_the_flow(folder, quick_flow, monkeypatch):
+    """What train() returned comes back, statistics of the latents included."""
+    trained = []
+    train = flow.train
+
+    def remembered(*arguments):
+        trained.append(train(*arguments))
+        return trained[0]
+
+    monkeypatch.setattr(flow, "train", remembered)
+    for _ in range(2):  # trained, then only loaded
+        network, space, _ = flow.load_or_train(tiny_settings(folder, seed=8))
+    assert len(trained) == 1
+    assert equal(dict(network.state_dict()), dict(trained[0][0].state_dict()))
+    assert torch.equal(space.mean, trained[0][1].mean)
+    assert torch.equal(space.std, trained[0][1].std)
 
 
 def test_saving_what_was_loaded_gives_the_same_bytes(folder):
