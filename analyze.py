@@ -111,8 +111,8 @@ def find_blobs(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the separate bright blobs of frames (n, 51, 51).
 
     Clip to [0, 1]; a frame whose maximum is under 0.15 is unreadable and has no blobs;
-    keep the pixels of at least half of the maximum; a blob is a connected piece (corners
-    connect) of at least 4 pixels.
+    keep the pixels of at least half of the maximum; a blob is a connected piece
+    (corners connect) of at least 4 pixels.
 
     Returns:
         For each blob its frame's index (blobs,), and its middle (blobs, 2) as x and y.
@@ -168,7 +168,8 @@ def shares(counts: np.ndarray) -> np.ndarray:
 
 
 def centroids(frames: np.ndarray) -> np.ndarray:
-    """Centre of brightness of each frame, (..., 51, 51) -> (..., 2), x and y in [-1, 1]."""
+    """Centre of brightness of each frame, (..., 51, 51) -> (..., 2), x and y in [-1,
+    1]."""
     light = np.clip(frames, 0, 1) + 1e-12
     axis = np.linspace(-1, 1, FRAME_SIZE)
     total = light.sum((-2, -1))
@@ -179,7 +180,8 @@ def centroids(frames: np.ndarray) -> np.ndarray:
 def center_errors(
     frames: np.ndarray, true_orbits: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Distance of each frame's centroid to where the square should be, on the nearer orbit.
+    """Distance of each frame's centroid to where the square should be, on the nearer
+    orbit.
 
     Args:
         frames: (n, f, 51, 51).
@@ -234,7 +236,8 @@ Result = TypeVar("Result")
 def in_parallel(
     function: Callable[[Job], Result], jobs: Sequence[Job], what: str, dask: str | None
 ) -> list[Result]:
-    """Call the function on each job, one thread each, on all cores or on a Dask cluster; show the progress."""
+    """Call the function on each job, one thread each, on all cores or on a Dask
+    cluster; show the progress."""
     if dask is None:
         backend: Any = joblib.parallel_config(
             "loky", n_jobs=-1, inner_max_num_threads=1
@@ -355,8 +358,9 @@ def fresh_samples(
 
 
 def measure_blobs(settings: FlowSettings) -> dict[str, Any]:
-    """One seed: shares of frames with 0, 1, 2, 3+ squares at each of 50 steps (40 videos),
-    the null (decoded noise, drawn anew), and a film strip at steps 0, 20 and 50."""
+    """One seed: shares of frames with 0, 1, 2, 3+ squares at each of 50 steps (40
+    videos), the null (decoded noise, drawn anew), and a film strip at steps 0, 20 and
+    50."""
     fresh = fresh_samples(settings, 40)
 
     def count(latents: Tensor) -> list[float]:
@@ -373,7 +377,8 @@ def measure_blobs(settings: FlowSettings) -> dict[str, Any]:
 
 
 def measure_one_square(settings: FlowSettings) -> list[float]:
-    """One seed: share of frames with one square in the state at steps 0, 5, ... 50 (80 videos)."""
+    """One seed: share of frames with one square in the state at steps 0, 5, ... 50 (80
+    videos)."""
     fresh = fresh_samples(settings, 80)
     states = fresh.states[::5]
     return [
@@ -490,7 +495,8 @@ def show_strips(plot: Any, strips: Sequence[np.ndarray], labels: Sequence[str]) 
 
 
 def draw_shares(plot: Any, share: dict[str, Any]) -> None:
-    """Lines over the steps: share of frames with 0, 1, 2, 3+ squares, with their spread."""
+    """Lines over the steps: share of frames with 0, 1, 2, 3+ squares, with their
+    spread."""
     mean, std = np.array(share["mean"]), np.array(share["std"])
     for k, (label, color) in enumerate(
         zip(("0", "1", "2", "3 or more"), (GREY, BLUE, ORANGE, RED), strict=True)
@@ -610,7 +616,8 @@ def analyze_geometry(settings: Geometry) -> None:
 
 
 def draw_grid(plot: Any, latents: np.ndarray, color: np.ndarray) -> None:
-    """A latent grid (21, 21, 2) with its lines, the points coloured by a true coordinate."""
+    """A latent grid (21, 21, 2) with its lines, the points coloured by a true
+    coordinate."""
     for lines in (latents, latents.swapaxes(0, 1)):
         plot.plot(lines[..., 0], lines[..., 1], color=GREY, lw=0.4, zorder=1)
     plot.scatter(
@@ -622,7 +629,8 @@ def draw_grid(plot: Any, latents: np.ndarray, color: np.ndarray) -> None:
 def draw_overlap(
     settings: Geometry, grids: dict[Any, Any], numbers: dict[str, Any]
 ) -> None:
-    """Warp, fold and tear against the overlap number (above) and against the range (below)."""
+    """Warp, fold and tear against the overlap number (above) and against the range
+    (below)."""
     figure, axes = plt.subplots(2, 3, figsize=(11, 6), layout="constrained")
     for column, name in enumerate(("warp", "fold", "tear")):
         for row, label in enumerate(("range / half width", "range")):
@@ -667,7 +675,8 @@ TOLERANCE, MIN_RADIUS = 0.1, 0.55
 
 @dataclass(frozen=True)
 class Superposition(AnalysisSettings):
-    """Are the extra squares the other direction? Contrast, calibration, decoder control."""
+    """Are the extra squares the other direction? Contrast, calibration, decoder
+    control."""
 
     dims: tuple[int, ...] = (2, 100)
     """Embedding dimensions to compare."""
@@ -688,8 +697,9 @@ def turned(places: np.ndarray, degrees: float) -> np.ndarray:
 
 
 def contrast(space: LatentSpace, latents: Tensor, orbit: np.ndarray) -> list[float]:
-    """Shares of frames 1-3, 5-7 with a blob at the other direction's place, and at the two
-    controls beside it (mean of both); then the share of frames 4 with two or more blobs.
+    """Shares of frames 1-3, 5-7 with a blob at the other direction's place, and at the
+    two controls beside it (mean of both); then the share of frames 4 with two or more
+    blobs.
 
     Args:
         latents: (n, 7 d).
@@ -732,7 +742,7 @@ def measure_calibration(settings: FlowSettings) -> dict[str, Any]:
     """One seed: 1000 noisy videos x_t with known direction, t uniform up to twice t_S.
 
     Returns:
-        Arrays (1000,): "label" (1 is counter-clockwise), the exact posterior "exact", the
+        Arrays (1000,): "label" (1 is counter-clockwise), the "exact" posterior, the
         learned share "q" = (posterior mean - z_cw).delta / |delta|^2, and the share of
         "brightness" at the counter-clockwise places of the decoded posterior mean; and
         "at_0", the means of q and brightness at t = 0.
@@ -769,8 +779,8 @@ def measure_calibration(settings: FlowSettings) -> dict[str, Any]:
 
 
 def measure_second_square(settings: FlowSettings) -> list[list[float]]:
-    """One seed, learned posterior mean at STEPS, frames where the directions differ, radius
-    above 0.4: shares with one square, and with two or more, (steps, 2)."""
+    """One seed, learned posterior mean at STEPS, frames where the directions differ,
+    radius above 0.4: shares with one square, and with two or more, (steps, 2)."""
     fresh = fresh_samples(settings, 100)
     far = np.linalg.norm(fresh.centers, axis=1) > 0.4
     frames = [
@@ -788,10 +798,12 @@ def measure_second_square(settings: FlowSettings) -> list[list[float]]:
 
 
 def brightness_share(space: LatentSpace, latents: Tensor, both: np.ndarray) -> Tensor:
-    """Light at the counter-clockwise places over the light at both, (n,), frames 1-3, 5-7.
+    """Light at the counter-clockwise places over the light at both, (n,), frames 1-3,
+    5-7.
 
     Args:
-        both: (n, 2, 7, 2), the places of both directions; light is summed over a square there.
+        both: (n, 2, 7, 2), the places of both directions; light is summed over a
+        square there.
     """
     frames = space.decode(latents).clamp(0, 1)[:, OTHER_FRAMES]
     masks = torch.from_numpy(render(both[:, :, OTHER_FRAMES], space.settings))
@@ -801,9 +813,10 @@ def brightness_share(space: LatentSpace, latents: Tensor, both: np.ndarray) -> T
 
 @torch.no_grad()
 def measure_additivity(settings: AutoencoderSettings) -> list[float]:
-    """One seed, the decoder alone: relative additivity error of the midpoint of two codes,
-    |D(a/2 + b/2) - D(a)/2 - D(b)/2|^2 / |D(a)/2 - D(b)/2|^2, for squares of the two
-    directions (radius > 0.4), and the share of midpoints that show two squares."""
+    """One seed, the decoder alone: relative additivity error of the midpoint of two
+    codes, |D(a/2 + b/2) - D(a)/2 - D(b)/2|^2 / |D(a)/2 - D(b)/2|^2, for squares of the
+    two directions (radius > 0.4), and the share of midpoints that show two squares.
+    """
     model, _ = autoencoder.load_or_train(settings)
     first = random_first_centers(
         400, np.random.default_rng((settings.seed, 8)), settings.range
@@ -825,8 +838,8 @@ def measure_additivity(settings: AutoencoderSettings) -> list[float]:
 def reliability(
     runs: list[dict[str, Any]], name: str
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Ten bins of the predicted share: (10, 2) mean prediction and frequency of the label,
-    all seeds together; and the expected calibration error over seeds."""
+    """Ten bins of the predicted share: (10, 2) mean prediction and frequency of the
+    label, all seeds together; and the expected calibration error over seeds."""
 
     def binned(predicted: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, float]:
         bins = np.clip((10 * predicted).astype(int), 0, 9)
@@ -1077,8 +1090,9 @@ def halfway(times: Sequence[float], values: Sequence[float]) -> float:
 
 @torch.no_grad()
 def measure_commitment(settings: FlowSettings) -> dict[str, Any]:
-    """One seed: H(direction | x_t) over t, exact and learned, on 1000 noisy videos whose
-    label made them; t_S; and how late the generated videos still show two squares."""
+    """One seed: H(direction | x_t) over t, exact and learned, on 1000 noisy videos
+    whose label made them; t_S; and how late the generated videos still show two
+    squares."""
     network, space, checkpoint = flow.load_or_train(settings)
     rng, n = np.random.default_rng((settings.seed, 9)), 1000
     torch.manual_seed(settings.seed)

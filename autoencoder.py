@@ -1,17 +1,23 @@
-"""Stage 2 of 5: the autoencoder. A small CNN squeezes each frame to d numbers and draws it again.
+"""Stage 2 of 5: the autoencoder. A small CNN squeezes each frame to d numbers and draws
+it again.
 
-    python autoencoder.py --embed-dim 2        # writes checkpoints/autoencoder_dim2.pt; ten seconds on two cores
+    python autoencoder.py --embed-dim 2        # checkpoints/autoencoder_dim2.pt; 10 s
 
-The code in the middle is one linear layer wide, on both sides: no hidden fully connected layers unless --hidden-layers
-asks for them. The decoder keeps a linear path from the code to the image, and its residual blocks start at zero, so it
-bends only as far as the data make it: with 100 numbers it stays nearly additive (the mean of two codes decodes as two
-half-bright squares), with 2 numbers it can't (one square in between).
+The code in the middle is one linear layer wide, on both sides: no hidden fully
+connected layers unless --hidden-layers asks for them. The decoder keeps a linear path
+from the code to the image, and its residual blocks start at zero, so it bends only as
+far as the data make it: with 100 numbers it stays nearly additive (the mean of two
+codes decodes as two half-bright squares), with 2 numbers it can't (one square in
+between).
 
-Squares that don't overlap look equally different however far apart they are, so nothing tells the encoder which squares
-are neighbours, and a 2-D code ends up torn. Blurring the training images makes distant squares overlap; the blur fades
-to nothing over the first half of the training. --blur 0 is the original post's recipe.
+Squares that don't overlap look equally different however far apart they are, so nothing
+tells the encoder which squares are neighbours, and a 2-D code can end up torn. Blurring
+the training images makes distant squares overlap; the blur fades to nothing over the
+first half of the training. --plain --blur 0 is the original post's recipe, as far as
+the post tells it.
 
-This file also owns the checkpoints of all stages: plain dicts of tensors and built-in types.
+This file also owns the checkpoints of all stages: plain dicts of tensors and built-in
+types.
 """
 
 import hashlib
@@ -47,9 +53,11 @@ class AutoencoderSettings(FrameSettings):
     """An ordinary decoder, SiLU after every layer and no linear path, and a gentler
     training. With --blur 0 this is the post's recipe, as far as the post tells it."""
     hidden_layers: int = 0
-    """Hidden fully connected layers (256 wide) between code and feature map, on both sides, 0 to 8."""
+    """Hidden fully connected layers (256 wide) between code and feature map, on both
+    sides, 0 to 8."""
     blur: float = 8.0
-    """Blur of the training images at the start, in pixels, 0 to 25; fades out over the first half. 0 is the post's recipe."""
+    """Blur of the training images at the start, in pixels, 0 to 25; fades out over the
+    first half. 0 is none, as in the post."""
     autoencoder_steps: int = 800
     """Training steps of the autoencoder."""
     seed: int = 0
@@ -88,7 +96,8 @@ class AutoencoderSettings(FrameSettings):
 
 
 def identity(settings: Any) -> dict[str, Any]:
-    """The settings that decide what is in a checkpoint: all but the place it is kept in."""
+    """The settings that decide what is in a checkpoint: all but the place it is kept
+    in."""
     return {
         name: value
         for name, value in asdict(settings).items()
@@ -97,7 +106,8 @@ def identity(settings: Any) -> dict[str, Any]:
 
 
 def checkpoint_path(stage: str, settings: Any) -> Path:
-    """Where a stage's checkpoint lies: the name states the embedding dimension and what differs from the defaults."""
+    """Where a stage's checkpoint lies: the name states the embedding dimension and what
+    differs from the defaults."""
     changed = [
         f"_{field.name.replace('_', '-')}={getattr(settings, field.name)}"
         for field in fields(settings)
@@ -112,7 +122,8 @@ def checkpoint_path(stage: str, settings: Any) -> Path:
 
 @contextmanager
 def only_one_process(path: Path) -> Iterator[None]:
-    """Hold a lock, so that of two processes that miss the same checkpoint one trains it and the other waits."""
+    """Hold a lock, so that of two processes that miss the same checkpoint one trains it
+    and the other waits."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.parent / f".{path.name}.lock"):
         yield
@@ -121,7 +132,8 @@ def only_one_process(path: Path) -> Iterator[None]:
 def save_checkpoint(
     stage: str, settings: Any, model: nn.Module, **content: Any
 ) -> None:
-    """Write a checkpoint: torch.save's bytes and their SHA-256 behind them, moved into place when complete.
+    """Write a checkpoint: torch.save's bytes and their SHA-256 behind them, moved into
+    place when complete.
 
     Args:
         stage: "autoencoder" or "flow".
@@ -178,10 +190,12 @@ def load_checkpoint(
         like: what else the checkpoint must hold, each with a value of the same form.
 
     Returns:
-        The dict that save_checkpoint() wrote, and under "digest" the SHA-256 of the file, which names its exact content.
+        The dict that save_checkpoint() wrote, and under "digest" the SHA-256 of the
+        file, which names its exact content.
 
     Raises:
-        ValueError: the file is damaged, not a checkpoint of this stage, or made with other settings.
+        ValueError: the file is damaged, not a checkpoint of this stage, or made
+        with other settings.
     """
     path = checkpoint_path(stage, settings)
     mend = "delete it to train it again"
@@ -265,7 +279,8 @@ class Autoencoder(nn.Module):
 
 
 def fully_connected(widths: list[int]) -> list[nn.Module]:
-    """Linear layers of these widths, a SiLU between each two: [a, b] is a single Linear."""
+    """Linear layers of these widths, a SiLU between each two: [a, b] is a single
+    Linear."""
     layers: list[nn.Module] = []
     for i, (n_in, n_out) in enumerate(itertools.pairwise(widths)):
         layers += ([nn.SiLU()] if i else []) + [nn.Linear(n_in, n_out)]
@@ -276,7 +291,8 @@ def fully_connected(widths: list[int]) -> list[nn.Module]:
 def encode_centers(
     model: Autoencoder, centers: np.ndarray, settings: FrameSettings
 ) -> Tensor:
-    """Render squares at the centres (..., 2) and encode them: latents (..., d). In batches, so memory stays small."""
+    """Render squares at the centres (..., 2) and encode them: latents (..., d). In
+    batches, so memory stays small."""
     batches = np.array_split(centers.reshape(-1, 2), max(1, centers.size // 1024))
     latents = [
         model.encode(torch.from_numpy(render(batch, settings))) for batch in batches
@@ -288,7 +304,8 @@ def encode_centers(
 
 
 def blur_at(step: int, settings: AutoencoderSettings) -> float:
-    """Blur in pixels at a training step: falls as the square of the time left, to 0 at half of the training."""
+    """Blur in pixels at a training step: falls as the square of the time left, to 0 at
+    half of the training."""
     return settings.blur * max(0.0, 1 - 2 * step / settings.autoencoder_steps) ** 2
 
 
@@ -299,7 +316,8 @@ def optimizer_and_schedule(
     beta2: float,
     weight_decay: float,
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """AdamW (arXiv:1711.05101) with a linear warm-up over 100 steps and a linear decay to 0, for both trainings."""
+    """AdamW (arXiv:1711.05101) with a linear warm-up over 100 steps and a linear decay
+    to 0, for both trainings."""
     optimizer = torch.optim.AdamW(
         model.parameters(),
         lr=learning_rate,
@@ -314,7 +332,8 @@ def optimizer_and_schedule(
 
 
 def train(settings: AutoencoderSettings) -> Autoencoder:
-    """Train on squares at random centres, uniform in [-range, range]^2, a fresh batch each step, mean squared error."""
+    """Train on squares at random centres, uniform in [-range, range]^2, a fresh batch
+    each step, mean squared error."""
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng((settings.seed, 1))
     model = Autoencoder(settings)
@@ -348,7 +367,8 @@ def evaluate(model: Autoencoder, settings: AutoencoderSettings) -> dict[str, flo
 
 
 def load_or_train(settings: AutoencoderSettings) -> tuple[Autoencoder, dict[str, Any]]:
-    """The autoencoder of these settings, trained now if its checkpoint is missing, and the checkpoint's content."""
+    """The autoencoder of these settings, trained now if its checkpoint is missing, and
+    the checkpoint's content."""
     path = checkpoint_path("autoencoder", settings)
     if not path.exists():
         with only_one_process(path):

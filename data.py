@@ -1,14 +1,16 @@
-"""Stage 1 of 5: the data. Videos of one white square that travels on a circle (NumPy only).
+"""Stage 1 of 5: the data. Videos of one white square that travels on a circle (NumPy
+only).
 
     python data.py --gif data.gif        # a tile of training videos; a second
 
-A frame is a 51 x 51 grey image of the plane [-1, 1] x [-1, 1]: x grows to the right and y upwards, so "counter-clockwise"
-means what you see on the screen. In a video the centre of the square runs along a circle around the origin, 45 degrees a
-frame; radius, starting angle and direction are random. Eight frames close the circle, so all videos on one circle are
-rotations and reversals of the same ring of eight images.
+A frame is a 51 x 51 grey image of the plane [-1, 1] x [-1, 1]: x grows to the right and
+y upwards, so "counter-clockwise" means what you see on the screen. In a video the
+centre of the square runs along a circle around the origin, 45 degrees a frame; radius,
+starting angle and direction are random. Eight frames close the circle, so all videos on
+one circle are rotations and reversals of the same ring of eight images.
 
-Given frame 0, the radius and the angle can be read off. Only the direction is open: that one bit is what this project is
-about.
+Given frame 0, the radius and the angle can be read off. Only the direction is open:
+that one bit is what this project is about.
 """
 
 import contextlib
@@ -42,11 +44,13 @@ class FrameSettings:
     """What a frame looks like."""
 
     range: float = 0.8
-    """Centres lie in [-range, range] in x and y, and on circles of radius range/4 to range."""
+    """Centres lie in [-range, range] in x and y, and on circles of radius range/4 to
+    range."""
     half_width: float = 0.2
     """Half the side of the square; 0.2 is 5 pixels."""
     hard_edges: bool = False
-    """Light a pixel fully or not at all, as the original post does, instead of by the covered share of its area."""
+    """Light a pixel fully or not at all, as the original post does, instead of by the
+    covered share of its area."""
 
     def __post_init__(self) -> None:
         require(0 < self.range <= 1, f"--range must lie in (0, 1], not {self.range}")
@@ -83,13 +87,15 @@ def render(
 ) -> np.ndarray:
     """Draw one white square per centre.
 
-    A pixel is as bright as the share of its area that the square covers. A square is the product of two intervals, so a
-    frame is the outer product of two 1-D coverages, and a Gaussian blur can be applied to each of them.
+    A pixel is as bright as the share of its area that the square covers. A square is
+    the product of two intervals, so a frame is the outer product of two 1-D coverages,
+    and a Gaussian blur can be applied to each of them.
 
     Args:
         centers: (..., 2), x and y in [-1, 1].
         settings: half width and kind of edge.
-        blur: standard deviation of the blur in pixels, 0 for none (the autoencoder's training uses it).
+        blur: standard deviation of the blur in pixels, 0 for none (the
+        autoencoder's training uses it).
 
     Returns:
         (..., 51, 51) float32 in [0, 1]; rows run from y = 1 down to y = -1.
@@ -113,7 +119,8 @@ def render(
 
 
 def grid_centers(range_: float, side: int = 21) -> np.ndarray:
-    """A square grid of centres in [-range_, range_]^2, shape (side, side, 2), indexed [y, x]."""
+    """A square grid of centres in [-range_, range_]^2, shape (side, side, 2), indexed
+    [y, x]."""
     axis = np.linspace(-range_, range_, side)
     return np.stack(np.meshgrid(axis, axis), axis=-1)
 
@@ -122,19 +129,22 @@ def grid_centers(range_: float, side: int = 21) -> np.ndarray:
 
 
 def random_first_centers(n: int, rng: np.random.Generator, range_: float) -> np.ndarray:
-    """Centres of n first frames, (n, 2): radius uniform in [range_/4, range_], angle uniform."""
+    """Centres of n first frames, (n, 2): radius uniform in [range_/4, range_], angle
+    uniform."""
     radius, angle = rng.uniform(range_ / 4, range_, n), rng.uniform(0, 2 * np.pi, n)
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
 
 
 def orbits(first_centers: np.ndarray) -> np.ndarray:
-    """Both videos that start at each centre: the true answers to "what comes after this frame?".
+    """Both videos that start at each centre: the true answers to "what comes after this
+    frame?".
 
     Args:
         first_centers: (n, 2).
 
     Returns:
-        Centres (n, 2, 8, 2) as [video, direction, frame, (x, y)]; direction 0 is counter-clockwise, 1 clockwise.
+        Centres (n, 2, 8, 2) as [video, direction, frame, (x, y)]; direction 0 is
+        counter-clockwise, 1 clockwise.
     """
     start = first_centers[:, 0] + 1j * first_centers[:, 1]
     turn = ANGLE_STEP * np.arange(NUM_FRAMES)
@@ -160,7 +170,8 @@ def fail(message: object, status: int = 2) -> NoReturn:
 
 
 def run_command(main: Callable[[Any], None], settings_type: Any) -> None:
-    """Parse the command line into settings and run main(settings). What goes wrong is told in one line, exit status 2."""
+    """Parse the command line into settings and run main(settings). What goes wrong is
+    told in one line, exit status 2."""
     told = io.StringIO()
     try:
         with contextlib.redirect_stderr(told):
@@ -231,7 +242,8 @@ def replacing(path: Path):
 
 
 def tile(videos: np.ndarray, across: int) -> np.ndarray:
-    """Lay frames out in rows with a grey line between them: (n, ..., 51, 51) in [0, 1] -> (..., height, width) uint8."""
+    """Lay frames out in rows with a grey line between them: (n, ..., 51, 51) in [0, 1]
+    -> (..., height, width) uint8."""
     videos = np.pad(videos, [(0, -len(videos) % across)] + [(0, 0)] * (videos.ndim - 1))
     line = [(0, 0)] * (videos.ndim - 2) + [(1, 0), (1, 0)]
     framed = np.pad(np.clip(videos, 0, 1), line, constant_values=0.4)
@@ -243,7 +255,8 @@ def tile(videos: np.ndarray, across: int) -> np.ndarray:
 
 
 def write_gif(path: Path, videos: np.ndarray) -> None:
-    """Write videos (n, frames, 51, 51) in [0, 1] as one looping GIF, side by side and three times enlarged."""
+    """Write videos (n, frames, 51, 51) in [0, 1] as one looping GIF, side by side and
+    three times enlarged."""
     images = (
         tile(videos, across=int(np.ceil(np.sqrt(len(videos)))))
         .repeat(3, axis=-1)

@@ -1,16 +1,20 @@
-"""Stage 3 of 5: the flow. Learns to turn noise into the latents of frames 1 to 7, given frame 0.
+"""Stage 3 of 5: the flow. Learns to turn noise into the latents of frames 1 to 7, given
+frame 0.
 
-    python flow.py --embed-dim 2        # writes checkpoints/flow_dim2.pt; twenty seconds on two cores
+    python flow.py --embed-dim 2        # checkpoints/flow_dim2.pt; 20 s on two cores
 
-Flow matching with straight paths (arXiv:2210.02747, arXiv:2209.03003). Throughout, t = 0 is noise and t = 1 is data:
+Flow matching with straight paths (arXiv:2210.02747, arXiv:2209.03003). Throughout,
+t = 0 is noise and t = 1 is data:
 
-    x_t = t z + (1 - t) eps,    eps ~ N(0, I),    z = the latents of frames 1 to 7, flattened to one vector
-    velocity v(x, t) = E[z - eps | x_t = x] = (posterior mean - x) / (1 - t),    posterior mean = E[z | x_t = x]
+    x_t = t z + (1 - t) eps        eps ~ N(0, I), z = latents of frames 1 to 7, flat
+    posterior mean = E[z | x_t]    what the video is, as far as x_t tells
+    velocity = E[z - eps | x_t] = (posterior mean - x_t) / (1 - t)
 
-The network outputs the posterior mean ("what is the video, as far as x_t tells?") and the velocity follows from it.
+The network outputs the posterior mean, and the velocity follows from it.
 
-Here the best answer is known. Given frame 0 only the direction is open, so z is one of two points, z_ccw and z_cw, and the
-posterior mean is a weighted average of the two: class TrueLaw. It can stand in for the network everywhere.
+Here the best answer is known. Given frame 0 only the direction is open, so z is one of
+two points, z_ccw and z_cw, and the posterior mean is a weighted average of the two:
+class TrueLaw. It can stand in for the network everywhere.
 """
 
 from dataclasses import dataclass, fields
@@ -48,7 +52,7 @@ LEARNING_RATE = 5e-3
 BATCH_SIZE = 128
 NUM_RINGS = 4096
 CLAMP = 0.05  # the velocity's 1 - t is not taken below this
-LOSS_CLAMP = 0.2  # in the training loss: keeps the last moments, where 1 / (1 - t)^2 grows, from drowning the rest
+LOSS_CLAMP = 0.2  # in the training loss: or the last moments would drown the rest
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,8 @@ class FlowSettings(AutoencoderSettings, VideoSettings):
 
 @dataclass(frozen=True)
 class LatentSpace:
-    """The autoencoder's latents, moved and scaled so that each coordinate has mean 0 and deviation latent_scale."""
+    """The autoencoder's latents, moved and scaled so that each coordinate has mean 0
+    and deviation latent_scale."""
 
     autoencoder: Autoencoder
     mean: Tensor  # (d,)
@@ -115,7 +120,8 @@ class LatentSpace:
 
 
 def random_latent_videos(rings: Tensor, n: int, ccw_share: float) -> Tensor:
-    """Draw n videos (n, 8, d) from latent rings (rings, 8, d): any ring, any start on it, either direction."""
+    """Draw n videos (n, 8, d) from latent rings (rings, 8, d): any ring, any start on
+    it, either direction."""
     ring = torch.randint(len(rings), (n, 1))
     start = torch.randint(NUM_FRAMES, (n, 1))
     direction = torch.where(torch.rand(n, 1) < ccw_share, 1, -1)
@@ -127,7 +133,8 @@ def random_latent_videos(rings: Tensor, n: int, ccw_share: float) -> Tensor:
 
 @dataclass(frozen=True)
 class TrueLaw:
-    """What is true of n videos, given their first frame(s): two possible continuations, and their probabilities."""
+    """What is true of n videos, given their first frame(s): two possible continuations,
+    and their probabilities."""
 
     given: Tensor  # (n, given_frames * d), latents of the given frames
     z_ccw: Tensor  # (n, D), the rest of the video if it runs counter-clockwise; D = (8 - given_frames) * d
@@ -135,9 +142,11 @@ class TrueLaw:
     prior: Tensor  # (n, 1), probability of counter-clockwise, given the given frames
 
     def posterior(self, x: Tensor, t: Tensor) -> Tensor:
-        """p = P(counter-clockwise | x_t = x), (n, 1), by Bayes' rule for two Gaussians N(t z, (1 - t)^2 I).
+        """p = P(counter-clockwise | x_t = x), (n, 1), by Bayes' rule for two Gaussians
+        N(t z, (1 - t)^2 I).
 
-        p = sigmoid( [2 t x.delta - t^2 (|z_ccw|^2 - |z_cw|^2)] / [2 (1 - t)^2] + log prior odds ),  delta = z_ccw - z_cw
+        With delta = z_ccw - z_cw, p = sigmoid(log prior odds +
+        [2 t x.delta - t^2 (|z_ccw|^2 - |z_cw|^2)] / [2 (1 - t)^2]).
         """
         along = (x * (self.z_ccw - self.z_cw)).sum(1, keepdim=True)
         lengths = (self.z_ccw**2 - self.z_cw**2).sum(1, keepdim=True)
@@ -147,25 +156,29 @@ class TrueLaw:
         )
 
     def posterior_mean(self, x: Tensor, t: Tensor) -> Tensor:
-        """E[z | x_t = x] = p z_ccw + (1 - p) z_cw, (n, D): the best possible prediction of the clean latent."""
+        """E[z | x_t = x] = p z_ccw + (1 - p) z_cw, (n, D): the best possible prediction
+        of the clean latent."""
         return torch.lerp(self.z_cw, self.z_ccw, self.posterior(x, t))
 
     def irreducible_loss(self, x: Tensor, t: Tensor) -> Tensor:
-        """p (1 - p) |delta|^2 / (1 - t)^2 / D, (n,): the velocity loss that even the best prediction has."""
+        """p (1 - p) |delta|^2 / (1 - t)^2 / D, (n,): the velocity loss that even the
+        best prediction has."""
         p = self.posterior(x, t)
         return (
             p * (1 - p) * (self.z_ccw - self.z_cw) ** 2 / (1 - t).clamp_min(CLAMP) ** 2
         ).mean(1)
 
     def continuation(self, direction: Tensor) -> Tensor:
-        """The true rest of each video (n, D), for directions (n,): 0 counter-clockwise, 1 clockwise."""
+        """The true rest of each video (n, D), for directions (n,): 0 counter-clockwise,
+        1 clockwise."""
         return torch.where(direction[:, None] == 0, self.z_ccw, self.z_cw)
 
 
 def true_law(
     space: LatentSpace, first_centers: np.ndarray, direction: Tensor
 ) -> TrueLaw:
-    """The law of the videos that start at these centres (n, 2). The direction (n,) only matters if two frames are given."""
+    """The law of the videos that start at these centres (n, 2). The direction (n,) only
+    matters if two frames are given."""
     both = space.encode(orbits(first_centers))  # (n, 2, 8, d)
     n_given, n = space.settings.given_frames, len(both)
     given = both[torch.arange(n), direction, :n_given].flatten(1)
@@ -228,7 +241,8 @@ def interpolate(z: Tensor, noise: Tensor, t: Tensor) -> Tensor:
 
 
 def random_times(n: int) -> Tensor:
-    """Training times (n, 1): seven of ten uniform, three crowded towards t = 0, where the direction is decided."""
+    """Training times (n, 1): seven of ten uniform, three crowded towards t = 0, where
+    the direction is decided."""
     u = torch.rand(n, 1)
     return torch.where(torch.rand(n, 1) < 0.3, u**3, u)
 
@@ -236,15 +250,14 @@ def random_times(n: int) -> Tensor:
 def train(
     settings: FlowSettings, encoder: Autoencoder
 ) -> tuple[FlowNetwork, LatentSpace]:
-    """Flow matching on latent videos. The loss is that of the velocity, |v - (z - eps)|^2, written with posterior means."""
+    """Flow matching on latent videos. The loss is that of the velocity, |v - (z -
+    eps)|^2, written with posterior means."""
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng((settings.seed, 2))
     first = random_first_centers(NUM_RINGS, rng, settings.range)
     rings = encode_centers(encoder, orbits(first)[:, 0], settings)  # (rings, 8, d)
-    mean, std = (
-        rings.mean((0, 1)),
-        rings.std((0, 1)).clamp_min(1e-6) / settings.latent_scale,
-    )
+    mean = rings.mean((0, 1))
+    std = rings.std((0, 1)).clamp_min(1e-6) / settings.latent_scale
     rings = (rings - mean) / std
 
     network = FlowNetwork(settings)
@@ -253,15 +266,12 @@ def train(
     )
     for _ in trange(settings.flow_steps, desc="flow", unit="step"):
         video = random_latent_videos(rings, BATCH_SIZE, settings.ccw_share)
-        given, z = (
-            video[:, : settings.given_frames].flatten(1),
-            video[:, settings.given_frames :].flatten(1),
-        )
+        given = video[:, : settings.given_frames].flatten(1)
+        z = video[:, settings.given_frames :].flatten(1)
         t = random_times(BATCH_SIZE)
         x = interpolate(z, torch.randn_like(z), t)
-        loss = (
-            (network(x, given, t) - z) ** 2 / (1 - t).clamp_min(LOSS_CLAMP) ** 2
-        ).mean()
+        error = network(x, given, t) - z
+        loss = (error**2 / (1 - t).clamp_min(LOSS_CLAMP) ** 2).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -271,10 +281,12 @@ def train(
 
 @torch.no_grad()
 def evaluate(network: FlowNetwork, space: LatentSpace) -> dict[str, list[float]]:
-    """The velocity loss by bins of t in [0.025, 0.975], on 2048 fresh videos a bin, all per coordinate.
+    """The velocity loss by bins of t in [0.025, 0.975], on 2048 fresh videos a bin, all
+    per coordinate.
 
     Returns:
-        For each of 10 bins its middle "t", the "loss", the "irreducible" part, and the "excess", the squared distance to
+        For each of 10 bins its middle "t", the "loss", the "irreducible" part, and
+        the "excess", the squared distance to
         the exact velocity. Loss = irreducible + excess, up to sampling error.
     """
     settings, n = space.settings, 2048
@@ -283,12 +295,8 @@ def evaluate(network: FlowNetwork, space: LatentSpace) -> dict[str, list[float]]
     direction = (torch.rand(n) >= settings.ccw_share).long()
     law = true_law(space, random_first_centers(n, rng, settings.range), direction)
     z = law.continuation(direction)
-    result: dict[str, list[float]] = {
-        "t": [],
-        "loss": [],
-        "irreducible": [],
-        "excess": [],
-    }
+    names = ("t", "loss", "irreducible", "excess")
+    result: dict[str, list[float]] = {name: [] for name in names}
     for low in [0.025 + 0.095 * i for i in range(10)]:
         t = low + 0.095 * torch.rand(n, 1)
         x = interpolate(z, torch.randn_like(z), t)
@@ -296,19 +304,20 @@ def evaluate(network: FlowNetwork, space: LatentSpace) -> dict[str, list[float]]
         result["t"].append(low + 0.0475)
         result["loss"].append(((predicted - z) ** 2 * weight).mean().item())
         result["irreducible"].append(law.irreducible_loss(x, t).mean().item())
-        result["excess"].append(
-            ((predicted - law.posterior_mean(x, t)) ** 2 * weight).mean().item()
-        )
+        excess = (predicted - law.posterior_mean(x, t)) ** 2 * weight
+        result["excess"].append(excess.mean().item())
     return result
 
 
 def load_or_train(
     settings: FlowSettings,
 ) -> tuple[FlowNetwork, LatentSpace, dict[str, Any]]:
-    """The flow of these settings, trained now if its checkpoint is missing, its latent space, and the checkpoint's content.
+    """The flow of these settings, trained now if its checkpoint is missing, its latent
+    space, and the checkpoint's content.
 
     Raises:
-        ValueError: a checkpoint is damaged, of other settings, or made with another autoencoder than the one found.
+        ValueError: a checkpoint is damaged, of other settings, or made with another
+        autoencoder than the one found.
     """
     path = checkpoint_path("flow", settings)
     network = FlowNetwork(settings)
@@ -348,7 +357,8 @@ def load_or_train(
 
 
 def main(settings: FlowSettings) -> None:
-    """Train, or load what is there, and print the loss by bins of t beside the least possible one."""
+    """Train, or load what is there, and print the loss by bins of t beside the least
+    possible one."""
     _, _, checkpoint = load_or_train(settings)
     metrics = checkpoint["metrics"]
     print(

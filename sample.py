@@ -178,8 +178,8 @@ def film_strip(
     means: Tensor,
     shown: Sequence[int],
 ) -> np.ndarray:
-    """The first video of a batch as an image: frames across; down, first the state at the
-    shown steps, then the posterior mean at the same steps."""
+    """The first video of a batch as an image: frames across; down, first the state at
+    the shown steps, then the posterior mean at the same steps."""
     rows = [
         videos(space, given[:1], kind[k, :1])[0]
         for kind in (states, means)
@@ -195,8 +195,8 @@ def film_strip(
 def write_npz(
     settings: SampleSettings, network: FlowNetwork, space: LatentSpace, path: Path
 ) -> None:
-    """Write all videos as arrays: frames (n, 8, 51, 51), first_centers (n, 2), show_steps
-    (k,), state_frames and posterior_mean_frames (k, n, 8, 51, 51).
+    """Write all videos as arrays: frames (n, 8, 51, 51), first_centers (n, 2),
+    show_steps (k,), state_frames and posterior_mean_frames (k, n, 8, 51, 51).
 
     The big arrays grow on disk, batch by batch, so that memory stays small.
     """
