@@ -251,7 +251,8 @@ def in_parallel(
             ) from None
         Client(dask, timeout=10)
         backend = joblib.parallel_config("dask", n_jobs=-1)
-    os.environ["TQDM_DISABLE"] = "1"  # for the workers: one bar is enough
+    # for the workers: one progress bar is enough, and a Ctrl-C needs no second message
+    os.environ |= {"TQDM_DISABLE": "1", "PYTHONWARNINGS": "ignore::UserWarning"}
     with backend:
         calls = (joblib.delayed(quietly)(function, job) for job in jobs)
         results = joblib.Parallel(return_as="generator")(calls)

@@ -23,6 +23,7 @@ import imageio.v3 as iio
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 import flow
 from data import (
@@ -150,7 +151,8 @@ def sample_batches(
     """
     rng = np.random.default_rng((settings.seed, 4))
     torch.manual_seed(settings.seed)
-    for start in range(0, settings.num_videos, BATCH_SIZE):
+    starts = range(0, settings.num_videos, BATCH_SIZE)
+    for start in tqdm(starts, desc="sampling", unit="batch", disable=len(starts) < 4):
         n = min(BATCH_SIZE, settings.num_videos - start)
         centers = random_first_centers(n, rng, settings.range)
         direction = (torch.rand(n) >= settings.ccw_share).long()
