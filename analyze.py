@@ -560,22 +560,16 @@ def measure_grid(settings: AutoencoderSettings) -> tuple[np.ndarray, dict[str, f
 
 def analyze_geometry(settings: Geometry) -> None:
     """Draw figures/geometry.png (the grids) and figures/overlap.png (warp, fold, tear)."""
-    cases = [
-        (blur, r, 0.2)
-        for blur in (0.0, AutoencoderSettings.blur)
-        for r in settings.ranges
-    ]
-    pairs = [pair for row in OVERLAPS for pair in row] if settings.overlap else []
-    cases += [
-        (0.0, r, half_width)
-        for r, half_width in pairs
-        if (0.0, r, half_width) not in cases
-    ]
+    cases = [(recipe, r, 0.2) for recipe in RECIPES for r in settings.ranges]
+    if settings.overlap:
+        pairs = [pair for row in OVERLAPS for pair in row]
+        cases += [(recipe, *pair) for recipe in ("plain", "no blur") for pair in pairs]
+    cases = list(dict.fromkeys(cases))
     jobs = [
         settings.autoencoder_of(
-            embed_dim=2, seed=seed, blur=blur, range=r, half_width=half_width
+            embed_dim=2, seed=seed, range=r, half_width=half_width, **RECIPES[recipe]
         )
-        for blur, r, half_width in cases
+        for recipe, r, half_width in cases
         for seed in range(settings.seeds)
     ]
     train_all(jobs, settings.dask)
@@ -583,7 +577,7 @@ def analyze_geometry(settings: Geometry) -> None:
     numbers: dict[str, Any] = {}
     print("mean over seeds (standard deviation), and how many seeds fold")
     print(
-        " blur range half-width            warp            fold            tear  folded"
+        "recipe   range half-width           warp           fold           tear  folded"
     )
     for case, runs in grids.items():
         measures = {
@@ -591,7 +585,7 @@ def analyze_geometry(settings: Geometry) -> None:
             for name in ("warp", "fold", "tear")
         }
         numbers["{}, range {}, half width {}".format(*case)] = measures
-        cells = [f"{m['mean']:7.3f} ({m['std']:.3f})" for m in measures.values()]
+        cells = [f"{m['mean']:6.3f} ({m['std']:.3f})" for m in measures.values()]
         folded = sum(fold > 0 for fold in measures["fold"]["seeds"])
         print("{:8s}{:5} {:10}".format(*case), *cells, f"{folded:3d}/{len(runs)}")
 
