@@ -740,7 +740,8 @@ def measure_calibration(settings: FlowSettings) -> dict[str, Any]:
         Arrays (1000,): "label" (1 is counter-clockwise), the "exact" posterior, the
         learned share "q" = (posterior mean - z_cw).delta / |delta|^2, and the share of
         "brightness" at the counter-clockwise places of the decoded posterior mean; and
-        "at_0", the means of q and brightness at t = 0.
+        "at_0", the means of q and brightness at t = 0 (no light counts as 1/2), and
+        "lit", the share of videos with light at either place then.
     """
     network, space, _ = flow.load_or_train(settings)
     rng = np.random.default_rng((settings.seed, 7))
@@ -769,7 +770,8 @@ def measure_calibration(settings: FlowSettings) -> dict[str, Any]:
     _, q_at_0, brightness_at_0 = shares_of(torch.zeros(n, 1))
     return {
         "label": label.numpy(), "exact": exact.numpy(), "q": q.numpy(), "brightness": brightness.numpy(),
-        "at_0": [q_at_0.mean().item(), brightness_at_0.mean().item()],
+        "at_0": [q_at_0.mean().item(), brightness_at_0.nan_to_num(0.5).mean().item()],
+        "lit": brightness_at_0.isfinite().float().mean().item(),
     }  # fmt: skip
 
 
@@ -794,7 +796,7 @@ def measure_second_square(settings: FlowSettings) -> list[list[float]]:
 
 def brightness_share(space: LatentSpace, latents: Tensor, both: np.ndarray) -> Tensor:
     """Light at the counter-clockwise places over the light at both, (n,), frames 1-3,
-    5-7.
+    5-7; NaN where there is less than one pixel of light.
 
     Args:
         both: (n, 2, 7, 2), the places of both directions; light is summed over a
@@ -802,8 +804,8 @@ def brightness_share(space: LatentSpace, latents: Tensor, both: np.ndarray) -> T
     """
     frames = space.decode(latents).clamp(0, 1)[:, OTHER_FRAMES]
     masks = torch.from_numpy(render(both[:, :, OTHER_FRAMES], space.settings))
-    ccw, cw = ((frames * masks[:, i]).sum((1, 2, 3)) for i in (0, 1))
-    return ccw / (ccw + cw)
+    light = torch.stack([(frames * masks[:, i]).sum((1, 2, 3)) for i in (0, 1)], dim=1)
+    return torch.where(light.sum(1) > 1, light[:, 0] / light.sum(1), torch.nan)
 
 
 @torch.no_grad()
@@ -837,12 +839,14 @@ def reliability(
     label, all seeds together; and the expected calibration error over seeds."""
 
     def binned(predicted: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, float]:
-        bins = np.clip((10 * predicted).astype(int), 0, 9)
+        known = np.isfinite(predicted)  # there may be no light to tell
+        bins = np.clip((10 * predicted[known]).astype(int), 0, 9)
         count = np.bincount(bins, minlength=10)
         sums = [
-            np.bincount(bins, values, minlength=10) for values in (predicted, label)
+            np.bincount(bins, values[known], minlength=10)
+            for values in (predicted, label)
         ]
-        error = np.abs(sums[0] - sums[1]).sum() / count.sum()
+        error = np.abs(sums[0] - sums[1]).sum() / max(count.sum(), 1)
         return np.stack(sums, axis=1) / np.maximum(count, 1)[:, None], float(error)
 
     errors = [binned(run[name], run["label"])[1] for run in runs]
@@ -925,7 +929,10 @@ def analyze_superposition(settings: Superposition) -> None:
         numbers["calibration"][name] = {
             key: {"curve": curve.tolist(), "expected calibration error": error}
             for key, (curve, error) in curves[name].items()
-        } | {"at t = 0: q, brightness": over_seeds([run["at_0"] for run in runs])}
+        } | {
+            "at t = 0: q, brightness": over_seeds([run["at_0"] for run in runs]),
+            "at t = 0: lit": over_seeds([run["lit"] for run in runs]),
+        }
 
     figure, axes = plt.subplots(2, 3, figsize=(15, 8), layout="constrained")
     for row, dim in zip(axes, settings.dims, strict=False):
@@ -1009,27 +1016,31 @@ def print_superposition(numbers: dict[str, Any]) -> None:
         return f"{mean:.3f} ({std:.3f})"
 
     print(
-        "blob at the other direction's place / at control places, mean over seeds (standard deviation)"
+        "share of frames 1-3, 5-7 with a blob at the other direction's place / at control"
     )
+    print("places / share of frames 4 with two or more; mean over seeds (std)")
     for name, group in numbers["contrast"].items():
         for key in (k for k in group if k != "null"):
-            cells = [
-                f"step {k}: {cell(group[key], STEPS.index(k), 0)} / {cell(group[key], STEPS.index(k), 1)}"
-                for k in (0, 2, 20)
-            ]
-            print(f"  {name}, {key}:", ", ".join(cells))
-        print(f"  {name}, null: {cell(group['null'], 0)} / {cell(group['null'], 1)}")
+            print(f"  {name}, {key}")
+            for k in (0, 2, 5, 10, 20):
+                index = STEPS.index(k)
+                row = [cell(group[key], index, column) for column in (0, 1, 2)]
+                print(f"    step {k:2d}:", " / ".join(row))
+        row = [cell(group["null"], column) for column in (0, 1, 2)]
+        print(f"  {name}, null (decoded noise):", " / ".join(row))
     print("learned posterior mean at step 0, frames 1-3, 5-7: one square, two or more")
     for name, value in numbers["second_square"].items():
         print(f"  {name}: {cell(value, 0, 0)}, {cell(value, 0, 1)}")
-    print("expected calibration error; q and brightness at t = 0")
+    print("expected calibration error; q, brightness, share of videos lit at t = 0")
     for name, group in numbers["calibration"].items():
         errors = [
             f"{key} {cell(group[key]['expected calibration error'])}"
             for key in ("exact", "q", "brightness")
         ]
         start = group["at t = 0: q, brightness"]
-        print(f"  {name}:", ", ".join(errors), f"; {cell(start, 0)}, {cell(start, 1)}")
+        lit = group["at t = 0: lit"]
+        print(f"  {name}:", ", ".join(errors))
+        print(f"    at t = 0: {cell(start, 0)}, {cell(start, 1)}, {cell(lit)}")
     print("decoder alone: additivity error, share of midpoints with two squares")
     for name, value in numbers["additivity"].items():
         print(f"  {name}: {cell(value, 0)}, {cell(value, 1)}")
