@@ -249,11 +249,10 @@ def in_parallel(
             raise ValueError(
                 "--dask needs Dask: pip install 'dask[distributed]'"
             ) from None
-        Client(dask, timeout=10)
         backend = joblib.parallel_config("dask", n_jobs=-1)
     # for the workers: one progress bar is enough, and a Ctrl-C needs no second message
     os.environ |= {"TQDM_DISABLE": "1", "PYTHONWARNINGS": "ignore::UserWarning"}
-    with backend:
+    with Client(dask, timeout=10) if dask else contextlib.nullcontext(), backend:
         calls = (joblib.delayed(quietly)(function, job) for job in jobs)
         results = joblib.Parallel(return_as="generator")(calls)
         return list(tqdm(results, desc=what, total=len(jobs), disable=False))
@@ -406,12 +405,8 @@ def analyze_blobs(settings: Blobs) -> None:
         settings.sweep_dims, in_parallel(measure_one_square, swept, "sweeping", None)
     )
 
-    numbers: dict[str, Any] = {
-        "steps": 50,
-        "videos_per_seed": 40,
-        "dims": {},
-        "sweep": {},
-    }
+    numbers: dict[str, Any] = {"steps": 50, "videos_per_seed": 40, "dims": {}}
+    sweep: dict[str, Any] = {}
     figure, axes = plt.subplots(
         len(settings.dims), 3, figsize=(15, 3.4 * len(settings.dims)), layout="constrained",
         width_ratios=[2.2, 1, 1], squeeze=False,
@@ -435,25 +430,20 @@ def analyze_blobs(settings: Blobs) -> None:
     print(
         "share of frames with exactly one square, mean over seeds (standard deviation)"
     )
-    print("  dim  state, steps 0-10  worst step  step 50")
+    print("  dim   state, steps 0/5/10           worst step              step 50")
     figure, plot = plt.subplots(figsize=(7, 4), layout="constrained")
     for dim, run in ones.items():
         array = np.array(run)
         table = {
-            "steps_0_to_10": array[:, :3].mean(1),
+            "steps_0_5_10": array[:, :3].mean(1),
             "worst_step": array.min(1),
             "step_50": array[:, -1],
         }
-        numbers["sweep"][dim] = {
-            name: over_seeds(values) for name, values in table.items()
-        }
-        cells = [
-            f"{v['mean']:10.4f} ({v['std']:.4f})"
-            for v in numbers["sweep"][dim].values()
-        ]
+        sweep[dim] = {name: over_seeds(values) for name, values in table.items()}
+        cells = [f"{v['mean']:11.4f} ({v['std']:.4f}) " for v in sweep[dim].values()]
         print(f"{dim:5d}", *cells)
     for (name, label), color in zip(SWEEP_LABELS.items(), (BLUE, GREEN), strict=True):
-        points = [numbers["sweep"][dim][name] for dim in ones]
+        points = [sweep[dim][name] for dim in ones]
         mean, std = [p["mean"] for p in points], [p["std"] for p in points]
         plot.errorbar(
             list(ones), mean, std, fmt="o-", capsize=3, color=color, label=label
@@ -466,11 +456,11 @@ def analyze_blobs(settings: Blobs) -> None:
     plot.set_xticks(list(ones), [str(dim) for dim in ones])
     plot.set(ylim=(-0.02, 1.05), title="Where does 'one square always' end?")
     plot.legend()
-    save(settings, "dims", figure, numbers["sweep"])
+    save(settings, "dims", figure, sweep)
 
 
 SWEEP_LABELS = {
-    "steps_0_to_10": "state, steps 0 to 10",
+    "steps_0_5_10": "state, steps 0, 5 and 10",
     "step_50": "finished video, step 50",
 }
 
@@ -526,7 +516,7 @@ class Geometry(AnalysisSettings):
     ranges: tuple[float, ...] = (0.2, 0.4, 0.8)
     """Ranges of centres to draw."""
     overlap: bool = True
-    """Also test if the overlap number range / half width decides, not the range."""
+    """Also test if range / half width decides, and not the range."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -654,7 +644,7 @@ def draw_overlap(
                 xlabel=label, ylabel=name, yscale="log" if name == "tear" else "linear"
             )
     figure.suptitle(
-        "No blur. If overlap decides, the upper row falls on one curve and the lower does not"
+        "Plain recipe: does range / half width decide (above), or the range?"
     )
     save(settings, "overlap", figure, numbers)
 
@@ -680,7 +670,10 @@ class Superposition(AnalysisSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(len(self.dims) > 0, "--dims must name at least one dimension")
+        distinct = len(set(self.dims)) == len(self.dims)
+        require(
+            len(self.dims) in (1, 2) and distinct, "--dims takes one or two dimensions"
+        )
         for dim in (*self.dims, *self.sweep_dims):
             self.flow_of(embed_dim=dim, seed=0)
 
@@ -862,7 +855,10 @@ def analyze_superposition(settings: Superposition) -> None:
         return [settings.flow_of(seed=seed, embed_dim=dim, **changes) for seed in seeds]
 
     variants = {f"dim {dim}": flows(dim) for dim in settings.dims}
-    variants |= {"dim 100, two hidden layers": flows(100, hidden_layers=2)}
+    variants |= {
+        "dim 100, two hidden layers": flows(100, hidden_layers=2),
+        "dim 100, plain recipe": flows(100, **RECIPES["plain"]),
+    }
     variants |= {
         f"dim {dim}, two given frames": flows(dim, given_frames=2)
         for dim in settings.dims
@@ -874,9 +870,8 @@ def analyze_superposition(settings: Superposition) -> None:
         f"dim {dim}": [f.autoencoder_settings() for f in flows(dim)]
         for dim in settings.sweep_dims
     }
-    decoders["dim 100, two hidden layers"] = [
-        f.autoencoder_settings() for f in variants["dim 100, two hidden layers"]
-    ]
+    for name in ("dim 100, two hidden layers", "dim 100, plain recipe"):
+        decoders[name] = [f.autoencoder_settings() for f in variants[name]]
     train_all(
         [
             job
@@ -962,20 +957,14 @@ def analyze_superposition(settings: Superposition) -> None:
     plot = axes[1, 2]
     for name, value in numbers["additivity"].items():
         mean, std = np.array(value["mean"]), np.array(value["std"])
-        hidden = "hidden" in name
-        dim = int(name.split()[1].rstrip(","))
-        plot.errorbar(
-            dim,
-            mean[0],
-            std[0],
-            fmt="s" if hidden else "o",
-            color=RED if hidden else BLUE,
-            capsize=3,
-        )
+        dim, _, network = name.removeprefix("dim ").partition(", ")
+        looks = {"": ("o", BLUE), "two hidden layers": ("s", RED)}
+        marker, color = looks.get(network, ("D", GREEN))
+        plot.errorbar(int(dim), mean[0], std[0], fmt=marker, color=color, capsize=3)
     plot.set(
         xscale="log", xlabel="embedding dimension", ylabel="relative additivity error"
     )
-    plot.set_title("The decoder alone (red square: two hidden layers)")
+    plot.set_title("The decoder alone (red: two hidden layers, green: plain)")
     save(settings, "superposition", figure, numbers)
     print_superposition(numbers)
 
@@ -1119,11 +1108,13 @@ def measure_commitment(settings: FlowSettings) -> dict[str, Any]:
         )
         for k in (0, 5, 10, 20)
     ]
+    late = count_blobs(fresh.space.decode(fresh.states[20]).numpy()) >= 2
     return {
         "t_S": (1 / (1 + delta.norm(dim=1) / 2)).mean().item(),
         "curves": [curves["exact"], curves["learned"]],
         "halfway": [halfway(TIMES, curves["exact"]), halfway(TIMES, curves["learned"])],
         "two_squares": two,
+        "state_step_20": [float(late[:, :2].mean()), float(late[:, 3].mean())],
         "excess": checkpoint["metrics"]["excess"],
     }
 
@@ -1153,23 +1144,30 @@ def analyze_commitment(settings: Commitment) -> None:
         list(cases), in_parallel(measure_commitment, jobs, "commitment", None)
     )
     numbers: dict[str, Any] = {"times": TIMES, "two_squares_at_steps": [0, 5, 10, 20]}
-    print("mean over seeds (standard deviation); times in sampling steps of 50")
     print(
-        f"{'':22s}{'t_S':>8s}{'exact':>16s}{'learned':>16s}  two squares at step 20, mean excess"
+        "mean over seeds (standard deviation). t_S and the measured times, in steps of 50;"
     )
+    print(
+        "frames with two squares or more at step 20: posterior mean, frames 1 and 2; state,"
+    )
+    print("frames 1 and 2; state, frame 4; then the mean excess loss")
     for name, group in runs.items():
-        numbers[name] = {
-            key: over_seeds([run[key] for run in group]) for key in group[0]
-        }
-        half, std = (
-            50 * np.array(numbers[name]["halfway"]["mean"]),
-            50 * np.array(numbers[name]["halfway"]["std"]),
+        values = {key: over_seeds([run[key] for run in group]) for key in group[0]}
+        numbers[name] = values
+        half, two, state = (
+            values["halfway"],
+            values["two_squares"],
+            values["state_step_20"],
         )
         print(
-            f"{name:22s}{50 * numbers[name]['t_S']['mean']:8.2f}",
-            *[f"{h:8.2f} ({s:.2f})" for h, s in zip(half, std, strict=True)],
-            f"{numbers[name]['two_squares']['mean'][3]:9.3f} ({numbers[name]['two_squares']['std'][3]:.3f})",
-            f"{np.mean(numbers[name]['excess']['mean']):9.4f}",
+            f"{name:19s}{50 * values['t_S']['mean']:6.2f}",
+            *[
+                f"{50 * half['mean'][i]:6.2f} ({50 * half['std'][i]:.2f})"
+                for i in (0, 1)
+            ],
+            f"{two['mean'][3]:6.3f} ({two['std'][3]:.3f})",
+            *[f"{state['mean'][i]:6.3f} ({state['std'][i]:.3f})" for i in (0, 1)],
+            f"{np.mean(values['excess']['mean']):7.4f}",
         )
 
     figure, axes = plt.subplots(1, 3, figsize=(15, 4.4), layout="constrained")

@@ -10,8 +10,8 @@ far as the data make it: with 100 numbers it stays nearly additive (the mean of 
 codes decodes as two half-bright squares), with 2 numbers it can't (one square in
 between).
 
-Squares that don't overlap look equally different however far apart they are, so nothing
-tells the encoder which squares are neighbours, and a 2-D code can end up torn. Blurring
+Squares that don't overlap look equally different however far apart they are, so the loss
+doesn't say which of them are near each other, and a 2-D code can end up torn. Blurring
 the training images makes distant squares overlap; the blur fades to nothing over the
 first half of the training. --plain --blur 0 is the original post's recipe, as far as
 the post tells it.
@@ -50,14 +50,14 @@ class AutoencoderSettings(FrameSettings):
     embed_dim: int = 2
     """Numbers per frame, d, 1 to 512."""
     plain: bool = False
-    """An ordinary decoder, SiLU after every layer and no linear path, and a gentler
-    training. With --blur 0 this is the post's recipe, as far as the post tells it."""
+    """An ordinary decoder, SiLU before each up-convolution and no linear path, and a
+    gentler training. With --blur 0 this is the post's recipe, as far as the post tells it."""
     hidden_layers: int = 0
     """Hidden fully connected layers (256 wide) between code and feature map, on both
     sides, 0 to 8."""
     blur: float = 8.0
     """Blur of the training images at the start, in pixels, 0 to 25; fades out over the
-    first half. 0 is none, as in the post."""
+    first half. 0 is none."""
     autoencoder_steps: int = 800
     """Training steps of the autoencoder."""
     seed: int = 0
@@ -248,7 +248,7 @@ class Autoencoder(nn.Module):
     def __init__(self, settings: AutoencoderSettings) -> None:
         super().__init__()
         features = CHANNELS * MAP_SIZE**2
-        between = nn.SiLU if settings.plain else nn.Identity
+        activation = nn.SiLU if settings.plain else nn.Identity
         widths = [features] + [256] * settings.hidden_layers + [settings.embed_dim]
         self.encoder = nn.Sequential(
             nn.Conv2d(1, CHANNELS, 7, stride=4, padding=2),  # 51 -> 13
@@ -262,9 +262,9 @@ class Autoencoder(nn.Module):
             *fully_connected(widths[::-1]),
             nn.Unflatten(1, (CHANNELS, MAP_SIZE, MAP_SIZE)),
             *[ResidualBlock(settings.plain) for _ in range(4)],
-            between(),
+            activation(),
             nn.ConvTranspose2d(CHANNELS, CHANNELS, 3, stride=2, padding=1),  # 7 -> 13
-            between(),
+            activation(),
             nn.ConvTranspose2d(CHANNELS, 1, 7, stride=4, padding=2),  # 13 -> 51
             nn.LeakyReLU(0.02),  # presses the ripple of the dark background to nearly 0
         )

@@ -6,8 +6,8 @@ only).
 A frame is a 51 x 51 grey image of the plane [-1, 1] x [-1, 1]: x grows to the right and
 y upwards, so "counter-clockwise" means what you see on the screen. In a video the
 centre of the square runs along a circle around the origin, 45 degrees a frame; radius,
-starting angle and direction are random. Eight frames close the circle, so all videos on
-one circle are rotations and reversals of the same ring of eight images.
+starting angle and direction are random. Eight frames close the circle, so a video, its
+cyclic shifts and its reversals all show the same ring of eight images.
 
 Given frame 0, the radius and the angle can be read off. Only the direction is open:
 that one bit is what this project is about.
@@ -17,6 +17,7 @@ import contextlib
 import glob
 import io
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,8 +50,8 @@ class FrameSettings:
     half_width: float = 0.2
     """Half the side of the square; 0.2 is 5 pixels."""
     hard_edges: bool = False
-    """Light a pixel fully or not at all, as the original post does, instead of by the
-    covered share of its area."""
+    """Light a pixel fully or not at all, as the frames of the original post look, and
+    not by the covered share of its area."""
 
     def __post_init__(self) -> None:
         require(0 < self.range <= 1, f"--range must lie in (0, 1], not {self.range}")
@@ -160,7 +161,7 @@ def random_videos(
     return both[np.arange(n), (rng.random(n) >= settings.ccw_share).astype(int)]
 
 
-# ---------------------------------------------------------------- command lines and files, for all stages
+# ---------------------------------------------------------------- for all stages
 
 
 def fail(message: object, status: int = 2) -> NoReturn:
@@ -173,24 +174,17 @@ def run_command(main: Callable[[Any], None], settings_type: Any) -> None:
     """Parse the command line into settings and run main(settings). What goes wrong is
     told in one line, exit status 2."""
     told = io.StringIO()
+    description = (sys.modules["__main__"].__doc__ or "").partition("\n\n")[0]
     try:
         with contextlib.redirect_stderr(told):
-            settings = tyro.cli(
-                settings_type,
-                description=(sys.modules["__main__"].__doc__ or "").partition("\n\n")[
-                    0
-                ],
-            )
+            settings = tyro.cli(settings_type, description=description)
     except SystemExit as stop:
         if not stop.code:
             raise  # --help
-        reason = (
-            told.getvalue().partition("│ ──")[0].splitlines()[1:]
-        )  # the first part of tyro's box
-        fail(
-            " ".join(line.strip("│ ") for line in reason)
-            + " (--help lists the settings)"
-        )
+        lines = told.getvalue().partition("│ ──")[0].splitlines()[1:]  # of tyro's box
+        reason = " ".join(line.strip("│ ") for line in lines)
+        reason = re.sub(r"^Error parsing [A-Z]\w*: ", "", reason)  # a class's name
+        fail(f"{reason} (--help lists the settings)")
     except OSError as problem:  # a path that the system refuses to look up
         fail(problem)
     try:

@@ -198,8 +198,8 @@ def true_law(
 class FlowNetwork(nn.Module):
     """Predicts the posterior mean E[z | x_t, given frames].
 
-    Which direction x_t leans to is the sign of x_t.(z_ccw - z_cw), and that difference
-    depends on the given frame: a product of two inputs. So the context (given frame
+    Which direction x_t leans to is, roughly, the sign of x_t.(z_ccw - z_cw), and that
+    difference depends on the given frame: a product of two inputs. So the context (given frame
     and time) multiplies the features of x_t, twice, by computed scales and shifts
     (FiLM, arXiv:1709.07871), instead of only standing beside them.
     """
