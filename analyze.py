@@ -525,11 +525,11 @@ class Geometry(AnalysisSettings):
             self.autoencoder_of(embed_dim=2, seed=0, range=range_)
 
 
-# The post's recipe as far as it is told, this repo's without and with its blur
+# This repo's recipe without and with blur, and an ordinary decoder as a control
 RECIPES: dict[str, dict[str, Any]] = {
-    "plain": {"plain": True, "blur": 0.0},
     "no blur": {"blur": 0.0},
     "blur": {},
+    "plain": {"plain": True, "blur": 0.0},
 }
 # (range, half width): each row has the same overlap number range / half width
 OVERLAPS = [
@@ -553,7 +553,7 @@ def analyze_geometry(settings: Geometry) -> None:
     cases = [(recipe, r, 0.2) for recipe in RECIPES for r in settings.ranges]
     if settings.overlap:
         pairs = [pair for row in OVERLAPS for pair in row]
-        cases += [(recipe, *pair) for recipe in ("plain", "no blur") for pair in pairs]
+        cases += [(recipe, *pair) for recipe in ("no blur", "plain") for pair in pairs]
     cases = list(dict.fromkeys(cases))
     jobs = [
         settings.autoencoder_of(
@@ -617,34 +617,22 @@ def draw_overlap(
     """Warp, fold and tear against the overlap number (above) and against the range
     (below)."""
     figure, axes = plt.subplots(2, 3, figsize=(11, 6), layout="constrained")
+    pairs = [pair for row in OVERLAPS for pair in row]
     for column, name in enumerate(("warp", "fold", "tear")):
+        values = [[run[1][name] for run in grids["no blur", *pair]] for pair in pairs]
+        mean, std = (
+            np.mean(values, axis=1),
+            np.array(over_seeds(np.transpose(values))["std"]),
+        )
         for row, label in enumerate(("range / half width", "range")):
-            plot = axes[row, column]
-            for k, (marker, color) in enumerate(
-                zip("osD", (BLUE, ORANGE, GREEN), strict=True)
-            ):
-                points = [overlaps[k] for overlaps in OVERLAPS]
-                x = [r if row else r / half_width for r, half_width in points]
-                values = [
-                    [run[1][name] for run in grids["plain", r, hw]] for r, hw in points
-                ]
-                spread = np.array(
-                    [np.std(v, ddof=1) if len(v) > 1 else 0.0 for v in values]
-                )
-                plot.errorbar(
-                    x,
-                    np.mean(values, 1),
-                    spread,
-                    fmt=marker,
-                    color=color,
-                    capsize=3,
-                    alpha=0.8,
-                )
-            plot.set(
-                xlabel=label, ylabel=name, yscale="log" if name == "tear" else "linear"
+            x = [r if label == "range" else r / half_width for r, half_width in pairs]
+            scale = "log" if name == "tear" else "linear"
+            axes[row, column].errorbar(
+                x, mean, std, fmt="o", color=BLUE, capsize=3, alpha=0.7
             )
+            axes[row, column].set(xlabel=label, ylabel=name, yscale=scale)
     figure.suptitle(
-        "Plain recipe: does range / half width decide (above), or the range?"
+        "No blur: does range / half width decide (above), or the range (below)?"
     )
     save(settings, "overlap", figure, numbers)
 

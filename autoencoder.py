@@ -13,8 +13,7 @@ between).
 Squares that don't overlap look equally different however far apart they are, so the loss
 doesn't say which of them are near each other, and a 2-D code can end up torn. Blurring
 the training images makes distant squares overlap; the blur fades to nothing over the
-first half of the training. --plain --blur 0 is the original post's recipe, as far as
-the post tells it.
+first half of the training. --blur 0 switches it off.
 
 This file also owns the checkpoints of all stages: plain dicts of tensors and built-in
 types.
@@ -51,7 +50,7 @@ class AutoencoderSettings(FrameSettings):
     """Numbers per frame, d, 1 to 512."""
     plain: bool = False
     """An ordinary decoder, SiLU before each up-convolution and no linear path, and a
-    gentler training. With --blur 0 this is the post's recipe, as far as the post tells it."""
+    gentler training: a control for this repo's own design."""
     hidden_layers: int = 0
     """Hidden fully connected layers (256 wide) between code and feature map, on both
     sides, 0 to 8."""
