@@ -330,6 +330,23 @@ def optimizer_and_schedule(
     return optimizer, schedule
 
 
+def take_step(
+    loss: Tensor,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+) -> None:
+    """One training step down the gradient of the loss.
+
+    Raises:
+        ValueError: the loss is not finite.
+    """
+    require(bool(loss.isfinite()), "the training diverged; nothing is saved")
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    schedule.step()
+
+
 def train(settings: AutoencoderSettings) -> Autoencoder:
     """Train on squares at random centres, uniform in [-range, range]^2, a fresh batch
     each step, mean squared error."""
@@ -345,10 +362,7 @@ def train(settings: AutoencoderSettings) -> Autoencoder:
         centers = rng.uniform(-settings.range, settings.range, (BATCH_SIZE, 2))
         frames = torch.from_numpy(render(centers, settings, blur_at(step, settings)))
         loss = F.mse_loss(model.decode(model.encode(frames)), frames)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
+        take_step(loss, optimizer, schedule)
     return model
 
 

@@ -36,6 +36,7 @@ from autoencoder import (
     only_one_process,
     optimizer_and_schedule,
     save_checkpoint,
+    take_step,
 )
 from data import (
     NUM_FRAMES,
@@ -272,10 +273,7 @@ def train(
         x = interpolate(z, torch.randn_like(z), t)
         error = network(x, given, t) - z
         loss = (error**2 / (1 - t).clamp_min(LOSS_CLAMP) ** 2).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
+        take_step(loss, optimizer, schedule)
     return network, LatentSpace(encoder, mean, std, settings)
 
 
