@@ -358,10 +358,10 @@ def fresh_samples(
 
 
 def measure_blobs(settings: FlowSettings) -> dict[str, Any]:
-    """One seed: shares of frames with 0, 1, 2, 3+ squares at each of 50 steps (40
+    """One seed: shares of frames with 0, 1, 2, 3+ squares at each of 50 steps (32
     videos), the null (decoded noise, drawn anew), and a film strip at steps 0, 20 and
     50."""
-    fresh = fresh_samples(settings, 40)
+    fresh = fresh_samples(settings, 32)
 
     def count(latents: Tensor) -> list[float]:
         return shares(count_blobs(fresh.space.decode(latents).numpy())).tolist()
@@ -377,9 +377,9 @@ def measure_blobs(settings: FlowSettings) -> dict[str, Any]:
 
 
 def measure_one_square(settings: FlowSettings) -> list[float]:
-    """One seed: share of frames with one square in the state at steps 0, 5, ... 50 (80
+    """One seed: share of frames with one square in the state at steps 0, 5, ... 50 (64
     videos)."""
-    fresh = fresh_samples(settings, 80)
+    fresh = fresh_samples(settings, 64)
     states = fresh.states[::5]
     return [
         float((count_blobs(fresh.space.decode(x).numpy()) == 1).mean()) for x in states
@@ -405,7 +405,7 @@ def analyze_blobs(settings: Blobs) -> None:
         settings.sweep_dims, in_parallel(measure_one_square, swept, "sweeping", None)
     )
 
-    numbers: dict[str, Any] = {"steps": 50, "videos_per_seed": 40, "dims": {}}
+    numbers: dict[str, Any] = {"steps": 50, "videos_per_seed": 32, "dims": {}}
     sweep: dict[str, Any] = {}
     figure, axes = plt.subplots(
         len(settings.dims), 3, figsize=(15, 3.4 * len(settings.dims)), layout="constrained",
