@@ -377,9 +377,9 @@ def measure_blobs(settings: FlowSettings) -> dict[str, Any]:
 
 
 def measure_one_square(settings: FlowSettings) -> list[float]:
-    """One seed: share of frames with one square in the state at steps 0, 5, ... 50 (64
+    """One seed: share of frames with one square in the state at steps 0, 5, ... 50 (40
     videos)."""
-    fresh = fresh_samples(settings, 64)
+    fresh = fresh_samples(settings, 40)
     states = fresh.states[::5]
     return [
         float((count_blobs(fresh.space.decode(x).numpy()) == 1).mean()) for x in states
@@ -952,7 +952,7 @@ def analyze_superposition(settings: Superposition) -> None:
     plot.set(
         xscale="log", xlabel="embedding dimension", ylabel="relative additivity error"
     )
-    plot.set_title("The decoder alone (red: two hidden layers, green: plain)")
+    plot.set_title("Decoder alone (red: hidden layers, green: plain)")
     save(settings, "superposition", figure, numbers)
     print_superposition(numbers)
 
