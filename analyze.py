@@ -297,16 +297,17 @@ def over_seeds(values: Any) -> dict[str, Any]:
 
 
 def save(
-    settings: AnalysisSettings, name: str, figure: Any, numbers: dict[str, Any]
+    settings: AnalysisSettings, name: str, figure: Any, numbers: dict[str, Any] | None
 ) -> None:
-    """Write figures/NAME.png and figures/NAME.json."""
+    """Write figures/NAME.png and, if there are numbers of its own, figures/NAME.json."""
     settings.out_dir.mkdir(parents=True, exist_ok=True)
     with replacing(settings.out_dir / f"{name}.png") as temporary:
         figure.savefig(temporary, format="png", dpi=100, metadata={"Software": None})
     plt.close(figure)
-    with replacing(settings.out_dir / f"{name}.json") as temporary:
-        temporary.write_text(json.dumps(numbers, indent=1) + "\n")
-    print(f"wrote {settings.out_dir / name}.png and .json")
+    if numbers is not None:
+        with replacing(settings.out_dir / f"{name}.json") as temporary:
+            temporary.write_text(json.dumps(numbers, indent=1) + "\n")
+    print(f"wrote {settings.out_dir / name}.png{' and .json' if numbers else ''}")
 
 
 # ---------------------------------------------------------------- blobs
@@ -597,7 +598,7 @@ def analyze_geometry(settings: Geometry) -> None:
             )
     save(settings, "geometry", figure, numbers)
     if settings.overlap:
-        draw_overlap(settings, grids, numbers)
+        draw_overlap(settings, grids)
 
 
 def draw_grid(plot: Any, latents: np.ndarray, color: np.ndarray) -> None:
@@ -611,9 +612,7 @@ def draw_grid(plot: Any, latents: np.ndarray, color: np.ndarray) -> None:
     plot.set(xlabel="latent 0", ylabel="latent 1", xticks=[], yticks=[])
 
 
-def draw_overlap(
-    settings: Geometry, grids: dict[Any, Any], numbers: dict[str, Any]
-) -> None:
+def draw_overlap(settings: Geometry, grids: dict[Any, Any]) -> None:
     """Warp, fold and tear against the overlap number (above) and against the range
     (below)."""
     figure, axes = plt.subplots(2, 3, figsize=(11, 6), layout="constrained")
@@ -634,7 +633,7 @@ def draw_overlap(
     figure.suptitle(
         "No blur: does range / half width decide (above), or the range (below)?"
     )
-    save(settings, "overlap", figure, numbers)
+    save(settings, "overlap", figure, None)
 
 
 # ---------------------------------------------------------------- superposition
