@@ -339,6 +339,8 @@ def test_ctrl_c(stage, checkpoints, tmp_path):
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
+        # A shell's background jobs, and what they start, are told to ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         os.set_blocking(run.stderr.fileno(), False)
