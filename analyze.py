@@ -238,21 +238,20 @@ def in_parallel(
 ) -> list[Result]:
     """Call the function on each job, one thread each, on all cores or on a Dask
     cluster; show the progress."""
-    if dask is None:
-        backend: Any = joblib.parallel_config(
-            "loky", n_jobs=-1, inner_max_num_threads=1
-        )
-    else:
-        try:
-            from distributed import Client
-        except ImportError:
-            raise ValueError(
-                "--dask needs Dask: pip install 'dask[distributed]'"
-            ) from None
-        backend = joblib.parallel_config("dask", n_jobs=-1)
     # for the workers: one progress bar is enough, and a Ctrl-C needs no second message
     os.environ |= {"TQDM_DISABLE": "1", "PYTHONWARNINGS": "ignore::UserWarning"}
-    with Client(dask, timeout=10) if dask else contextlib.nullcontext(), backend:
+    with contextlib.ExitStack() as stack:
+        if dask is None:
+            backend: Any = {"backend": "loky", "inner_max_num_threads": 1}
+        else:
+            try:
+                from distributed import Client
+            except ImportError:
+                mend = "--dask needs Dask: pip install 'dask[distributed]'"
+                raise ValueError(mend) from None
+            stack.enter_context(Client(dask, timeout=10))
+            backend = {"backend": "dask"}
+        stack.enter_context(joblib.parallel_config(n_jobs=-1, **backend))
         calls = (joblib.delayed(quietly)(function, job) for job in jobs)
         results = joblib.Parallel(return_as="generator")(calls)
         return list(tqdm(results, desc=what, total=len(jobs), disable=False))
