@@ -28,6 +28,13 @@ from analyze import (
 from data import grid_centers, orbits, render, run_command
 
 
+@pytest.fixture(autouse=True)
+def leave_the_environment_alone(monkeypatch):
+    """A sweep tells its workers by the environment; later tests must not see it."""
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    monkeypatch.setenv("PYTHONWARNINGS", "ignore::UserWarning")
+
+
 def squares(*centers, brightness=(1.0, 1.0, 1.0)):
     """One frame with a square at each centre."""
     frames = [
