@@ -14,213 +14,29 @@ Squares that don't overlap look equally different however far apart they are, so
 doesn't say which of them are near each other, and a 2-D code can end up torn. Blurring
 the training images makes distant squares overlap; the blur fades to nothing over the
 first half of the training. --blur 0 switches it off.
-
-This file also owns the checkpoints of all stages: plain dicts of tensors and built-in
-types.
 """
 
-import hashlib
-import io
 import itertools
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from filelock import FileLock
-from torch import Tensor, nn
-from torch.nn import functional as F
 from tqdm import trange
 
-from data import FrameSettings, render, replacing, require, run_command
+from settings import AutoencoderSettings, FrameSettings, read_command_line, require, run
+
+if __name__ == "__main__":
+    settings = read_command_line(AutoencoderSettings)  # before torch is imported: a second
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from checkpoints import checkpoint_path, load_checkpoint, only_one_process, save_checkpoint
+from data import render
 
 CHANNELS = 32
 MAP_SIZE = 7  # the feature map is 32 x 7 x 7
 BATCH_SIZE = 32
-
-
-@dataclass(frozen=True)
-class AutoencoderSettings(FrameSettings):
-    """Train the autoencoder."""
-
-    embed_dim: int = 2
-    """Numbers per frame, d, 1 to 512."""
-    plain: bool = False
-    """An ordinary decoder, SiLU before each up-convolution and no linear path, and a
-    gentler training: a control for this repo's own design."""
-    hidden_layers: int = 0
-    """Hidden fully connected layers (256 wide) between code and feature map, on both
-    sides, 0 to 8."""
-    blur: float = 8.0
-    """Blur of the training images at the start, in pixels, 0 to 25; fades out over the
-    first half. 0 is none."""
-    autoencoder_steps: int = 800
-    """Training steps of the autoencoder."""
-    seed: int = 0
-    """Random seed of this stage."""
-    checkpoint_dir: Path = Path("checkpoints")
-    """Folder of the checkpoints; made if missing."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(
-            1 <= self.embed_dim <= 512,
-            f"--embed-dim must lie in 1 to 512, not {self.embed_dim}",
-        )
-        require(
-            0 <= self.hidden_layers <= 8,
-            f"--hidden-layers must lie in 0 to 8, not {self.hidden_layers}",
-        )
-        require(
-            0 <= self.blur <= 25, f"--blur must lie in 0 to 25 pixels, not {self.blur}"
-        )
-        require(
-            self.autoencoder_steps >= 1,
-            f"--autoencoder-steps must be at least 1, not {self.autoencoder_steps}",
-        )
-        require(
-            0 <= self.seed < 2**32, f"--seed must lie in 0 to 2^32 - 1, not {self.seed}"
-        )
-        folder = self.checkpoint_dir
-        require(
-            folder.is_dir() or not folder.exists(),
-            f"--checkpoint-dir {folder} is not a folder",
-        )
-
-
-# ---------------------------------------------------------------- checkpoints
-
-
-def identity(settings: Any) -> dict[str, Any]:
-    """The settings that decide what is in a checkpoint: all but the place it is kept
-    in."""
-    return {
-        name: value
-        for name, value in asdict(settings).items()
-        if name != "checkpoint_dir"
-    }
-
-
-def checkpoint_path(stage: str, settings: Any) -> Path:
-    """Where a stage's checkpoint lies: the name states the embedding dimension and what
-    differs from the defaults."""
-    changed = [
-        f"_{field.name.replace('_', '-')}={getattr(settings, field.name)}"
-        for field in fields(settings)
-        if field.name not in ("embed_dim", "checkpoint_dir")
-        and getattr(settings, field.name) != field.default
-    ]
-    return (
-        settings.checkpoint_dir
-        / f"{stage}_dim{settings.embed_dim}{''.join(changed)}.pt"
-    )
-
-
-@contextmanager
-def only_one_process(path: Path) -> Iterator[None]:
-    """Hold a lock, so that of two processes that miss the same checkpoint one trains it
-    and the other waits."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.parent / f".{path.name}.lock"):
-        yield
-
-
-def save_checkpoint(
-    stage: str, settings: Any, model: nn.Module, **content: Any
-) -> None:
-    """Write a checkpoint: torch.save's bytes and their SHA-256 behind them, moved into
-    place when complete.
-
-    Args:
-        stage: "autoencoder" or "flow".
-        settings: a frozen dataclass, kept as a dict of built-in types.
-        content: more tensors and built-in types to keep.
-
-    Raises:
-        ValueError: the weights are not finite.
-        OSError: the file can't be written.
-    """
-    weights = model.state_dict()
-    finite = all(bool(w.isfinite().all()) for w in weights.values())
-    require(
-        finite,
-        f"the {stage}'s training diverged, nothing is saved; train longer or with other settings",
-    )
-    everything = {
-        "stage": stage,
-        "settings": identity(settings),
-        "weights": weights,
-        "torch": str(torch.__version__),
-    }
-    buffer = io.BytesIO()
-    torch.save(everything | content, buffer)
-    path = checkpoint_path(stage, settings)
-    with replacing(path) as temporary:
-        temporary.write_bytes(
-            buffer.getvalue() + hashlib.sha256(buffer.getvalue()).digest()
-        )
-
-
-def same_form(value: Any, like: Any) -> bool:
-    """Whether a value has the types, keys, lengths and shapes of another, and only
-    finite numbers in its tensors."""
-    if type(value) is not type(like):
-        return False
-    if isinstance(like, dict):
-        same_keys = value.keys() == like.keys()
-        return same_keys and all(same_form(value[key], like[key]) for key in like)
-    if isinstance(like, list):
-        return len(value) == len(like) and all(map(same_form, value, like))
-    if isinstance(like, Tensor):
-        same = value.shape == like.shape and value.dtype == like.dtype
-        return same and bool(value.isfinite().all())
-    return True
-
-
-def load_checkpoint(
-    stage: str, settings: Any, model: nn.Module, **like: Any
-) -> dict[str, Any]:
-    """Read a checkpoint as data, never as code, and put its weights into the model.
-
-    Args:
-        like: what else the checkpoint must hold, each with a value of the same form.
-
-    Returns:
-        The dict that save_checkpoint() wrote, and under "digest" the SHA-256 of the
-        file, which names its exact content.
-
-    Raises:
-        ValueError: the file is damaged, not a checkpoint of this stage, or made
-        with other settings.
-    """
-    path = checkpoint_path(stage, settings)
-    mend = "delete it to train it again"
-    data = path.read_bytes()
-    payload, digest = data[:-32], hashlib.sha256(data[:-32]).digest()
-    require(data[-32:] == digest, f"{path} is damaged or not a checkpoint; {mend}")
-    try:
-        checkpoint = torch.load(io.BytesIO(payload), weights_only=True)
-    except Exception:  # noqa: BLE001 (torch raises a dozen kinds)
-        raise ValueError(f"{path} is not a checkpoint; {mend}") from None
-    keys = {"stage", "settings", "weights", "torch", *like}
-    is_ours = isinstance(checkpoint, dict) and set(checkpoint) == keys
-    require(is_ours, f"{path} is not a checkpoint; {mend}")
-    same_stage = checkpoint["stage"] == stage
-    require(same_stage, f"{path} is a checkpoint of another stage; {mend}")
-    same_settings = repr(checkpoint["settings"]) == repr(identity(settings))
-    require(same_settings, f"{path} was made with other settings; {mend}")
-    whole = all(same_form(checkpoint[name], like[name]) for name in like)
-    require(whole, f"{path} is not a checkpoint; {mend}")
-    same_weights = same_form(checkpoint["weights"], model.state_dict())
-    require(
-        same_weights,
-        f"{path} holds other weights than this network's, or NaN weights; {mend}",
-    )
-    model.load_state_dict(checkpoint["weights"])
-    return checkpoint | {"digest": digest.hex()}
 
 
 # ---------------------------------------------------------------- the network
@@ -287,15 +103,11 @@ def fully_connected(widths: list[int]) -> list[nn.Module]:
 
 
 @torch.no_grad()
-def encode_centers(
-    model: Autoencoder, centers: np.ndarray, settings: FrameSettings
-) -> Tensor:
+def encode_centers(model: Autoencoder, centers: np.ndarray, settings: FrameSettings) -> Tensor:
     """Render squares at the centres (..., 2) and encode them: latents (..., d). In
     batches, so memory stays small."""
     batches = np.array_split(centers.reshape(-1, 2), max(1, centers.size // 1024))
-    latents = [
-        model.encode(torch.from_numpy(render(batch, settings))) for batch in batches
-    ]
+    latents = [model.encode(torch.from_numpy(render(batch, settings))) for batch in batches]
     return torch.cat(latents).reshape(*centers.shape[:-1], -1)
 
 
@@ -309,11 +121,7 @@ def blur_at(step: int, settings: AutoencoderSettings) -> float:
 
 
 def optimizer_and_schedule(
-    model: nn.Module,
-    learning_rate: float,
-    steps: int,
-    beta2: float,
-    weight_decay: float,
+    model: nn.Module, learning_rate: float, steps: int, beta2: float, weight_decay: float
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     """AdamW (arXiv:1711.05101) with a linear warm-up over 100 steps and a linear decay
     to 0, for both trainings."""
@@ -331,9 +139,7 @@ def optimizer_and_schedule(
 
 
 def take_step(
-    loss: Tensor,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
+    loss: Tensor, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler
 ) -> None:
     """One training step down the gradient of the loss.
 
@@ -391,9 +197,7 @@ def load_or_train(settings: AutoencoderSettings) -> tuple[Autoencoder, dict[str,
                 metrics = evaluate(model, settings)
                 save_checkpoint("autoencoder", settings, model, metrics=metrics)
     model = Autoencoder(settings)
-    return model, load_checkpoint(
-        "autoencoder", settings, model, metrics={"mse": 0.0, "iou": 0.0}
-    )
+    return model, load_checkpoint("autoencoder", settings, model, metrics={"mse": 0.0, "iou": 0.0})
 
 
 def main(settings: AutoencoderSettings) -> None:
@@ -406,4 +210,4 @@ def main(settings: AutoencoderSettings) -> None:
 
 
 if __name__ == "__main__":
-    run_command(main, AutoencoderSettings)
+    run(main, settings)

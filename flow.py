@@ -17,35 +17,25 @@ two points, z_ccw and z_cw, and the posterior mean is a weighted average of the 
 class TrueLaw. It can stand in for the network everywhere.
 """
 
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from tqdm import trange
+
+from settings import FlowSettings, read_command_line, require, run
+
+if __name__ == "__main__":
+    settings = read_command_line(FlowSettings)  # before torch is imported: a second
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm import trange
 
 import autoencoder
-from autoencoder import (
-    Autoencoder,
-    AutoencoderSettings,
-    checkpoint_path,
-    encode_centers,
-    load_checkpoint,
-    only_one_process,
-    optimizer_and_schedule,
-    save_checkpoint,
-    take_step,
-)
-from data import (
-    NUM_FRAMES,
-    VideoSettings,
-    orbits,
-    random_first_centers,
-    require,
-    run_command,
-)
+from autoencoder import Autoencoder, encode_centers, optimizer_and_schedule, take_step
+from checkpoints import checkpoint_path, load_checkpoint, only_one_process, save_checkpoint
+from data import NUM_FRAMES, orbits, random_first_centers
 
 WIDTH = 256
 TIME_FREQUENCIES = 8
@@ -54,44 +44,6 @@ BATCH_SIZE = 128
 NUM_RINGS = 4096
 CLAMP = 0.05  # the velocity's 1 - t is not taken below this
 LOSS_CLAMP = 0.2  # in the training loss: or the last moments would drown the rest
-
-
-@dataclass(frozen=True)
-class FlowSettings(AutoencoderSettings, VideoSettings):
-    """Train the flow (and the autoencoder first, if it is missing)."""
-
-    given_frames: Literal[1, 2] = 1
-    """Frames that are given; with 2 the direction is known."""
-    latent_scale: float = 1.0
-    """Standard deviation that the latents are scaled to, 0.01 to 100; the noise has 1."""
-    flow_steps: int = 3000
-    """Training steps of the flow."""
-    autoencoder_seed: int = 0
-    """Which autoencoder to use: the seed that it was trained with."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(
-            0.01 <= self.latent_scale <= 100,
-            f"--latent-scale must lie in 0.01 to 100, not {self.latent_scale}",
-        )
-        require(
-            self.flow_steps >= 1,
-            f"--flow-steps must be at least 1, not {self.flow_steps}",
-        )
-        require(
-            0 <= self.autoencoder_seed < 2**32,
-            f"--autoencoder-seed must lie in 0 to 2^32 - 1, not {self.autoencoder_seed}",
-        )
-        self.autoencoder_settings()
-
-    def autoencoder_settings(self) -> AutoencoderSettings:
-        """The settings of the autoencoder that this flow stands on."""
-        shared = {
-            field.name: getattr(self, field.name)
-            for field in fields(AutoencoderSettings)
-        }
-        return AutoencoderSettings(**shared | {"seed": self.autoencoder_seed})
 
 
 # ---------------------------------------------------------------- latents of videos
@@ -109,9 +61,7 @@ class LatentSpace:
 
     def encode(self, centers: np.ndarray) -> Tensor:
         """Centres (..., 2) -> latents (..., d)."""
-        return (
-            encode_centers(self.autoencoder, centers, self.settings) - self.mean
-        ) / self.std
+        return (encode_centers(self.autoencoder, centers, self.settings) - self.mean) / self.std
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
@@ -152,8 +102,7 @@ class TrueLaw:
         along = (x * (self.z_ccw - self.z_cw)).sum(1, keepdim=True)
         lengths = (self.z_ccw**2 - self.z_cw**2).sum(1, keepdim=True)
         return torch.sigmoid(
-            (2 * t * along - t**2 * lengths) / (2 * (1 - t) ** 2)
-            + torch.logit(self.prior)
+            (2 * t * along - t**2 * lengths) / (2 * (1 - t) ** 2) + torch.logit(self.prior)
         )
 
     def posterior_mean(self, x: Tensor, t: Tensor) -> Tensor:
@@ -165,9 +114,18 @@ class TrueLaw:
         """p (1 - p) |delta|^2 / (1 - t)^2 / D, (n,): the velocity loss that even the
         best prediction has."""
         p = self.posterior(x, t)
-        return (
-            p * (1 - p) * (self.z_ccw - self.z_cw) ** 2 / (1 - t).clamp_min(CLAMP) ** 2
-        ).mean(1)
+        return (p * (1 - p) * (self.z_ccw - self.z_cw) ** 2 / (1 - t).clamp_min(CLAMP) ** 2).mean(1)
+
+    def share(self, mean: Tensor) -> Tensor:
+        """q = (mean - z_cw).delta / |delta|^2, (n,): where on the line from z_cw (0) to z_ccw (1)
+        a posterior mean (n, D) lies. The exact one lies at p."""
+        delta = self.z_ccw - self.z_cw
+        return ((mean - self.z_cw) * delta).sum(1) / (delta**2).sum(1)
+
+    def signal_time(self) -> Tensor:
+        """t_S = 1 / (1 + |delta| / 2), (n,): when the two answers, t |delta| apart, stand as far
+        from their middle as the noise 1 - t is wide."""
+        return 1 / (1 + (self.z_ccw - self.z_cw).norm(dim=1) / 2)
 
     def continuation(self, direction: Tensor) -> Tensor:
         """The true rest of each video (n, D), for directions (n,): 0 counter-clockwise,
@@ -175,9 +133,7 @@ class TrueLaw:
         return torch.where(direction[:, None] == 0, self.z_ccw, self.z_cw)
 
 
-def true_law(
-    space: LatentSpace, first_centers: np.ndarray, direction: Tensor
-) -> TrueLaw:
+def true_law(space: LatentSpace, first_centers: np.ndarray, direction: Tensor) -> TrueLaw:
     """The law of the videos that start at these centres (n, 2). The direction (n,) only
     matters if two frames are given."""
     both = space.encode(orbits(first_centers))  # (n, 2, 8, d)
@@ -188,9 +144,7 @@ def true_law(
         if n_given == 1
         else (direction[:, None] == 0).float()
     )
-    return TrueLaw(
-        given, both[:, 0, n_given:].flatten(1), both[:, 1, n_given:].flatten(1), prior
-    )
+    return TrueLaw(given, both[:, 0, n_given:].flatten(1), both[:, 1, n_given:].flatten(1), prior)
 
 
 # ---------------------------------------------------------------- the network
@@ -248,9 +202,7 @@ def random_times(n: int) -> Tensor:
     return torch.where(torch.rand(n, 1) < 0.3, u**3, u)
 
 
-def train(
-    settings: FlowSettings, encoder: Autoencoder
-) -> tuple[FlowNetwork, LatentSpace]:
+def train(settings: FlowSettings, encoder: Autoencoder) -> tuple[FlowNetwork, LatentSpace]:
     """Flow matching on latent videos. The loss is that of the velocity, |v - (z -
     eps)|^2, written with posterior means."""
     torch.manual_seed(settings.seed)
@@ -307,9 +259,7 @@ def evaluate(network: FlowNetwork, space: LatentSpace) -> dict[str, list[float]]
     return result
 
 
-def load_or_train(
-    settings: FlowSettings,
-) -> tuple[FlowNetwork, LatentSpace, dict[str, Any]]:
+def load_or_train(settings: FlowSettings) -> tuple[FlowNetwork, LatentSpace, dict[str, Any]]:
     """The flow of these settings, trained now if its checkpoint is missing, its latent
     space, and the checkpoint's content.
 
@@ -320,9 +270,7 @@ def load_or_train(
     path = checkpoint_path("flow", settings)
     network = FlowNetwork(settings)
     like: dict[str, Any] = {
-        "metrics": {
-            name: [0.0] * 10 for name in ("t", "loss", "irreducible", "excess")
-        },
+        "metrics": {name: [0.0] * 10 for name in ("t", "loss", "irreducible", "excess")},
         "mean": torch.zeros(settings.embed_dim),
         "std": torch.zeros(settings.embed_dim),
         "autoencoder_digest": "",
@@ -344,9 +292,7 @@ def load_or_train(
                 save_checkpoint("flow", settings, trained, **content)
     checkpoint = load_checkpoint("flow", settings, network, **like)
     same = checkpoint["autoencoder_digest"] == upstream["digest"]
-    require(
-        same, f"{path} was made with another autoencoder; delete it to train it again"
-    )
+    require(same, f"{path} was made with another autoencoder; delete it to train it again")
     return (
         network,
         LatentSpace(encoder, checkpoint["mean"], checkpoint["std"], settings),
@@ -359,16 +305,12 @@ def main(settings: FlowSettings) -> None:
     possible one."""
     _, _, checkpoint = load_or_train(settings)
     metrics = checkpoint["metrics"]
-    print(
-        f"{checkpoint_path('flow', settings)}: velocity loss per coordinate, on videos not seen"
-    )
+    print(f"{checkpoint_path('flow', settings)}: velocity loss per coordinate, on videos not seen")
     print("     t     loss  irreducible   excess")
-    for row in zip(
-        metrics["t"], metrics["loss"], metrics["irreducible"], metrics["excess"]
-    ):
+    for row in zip(metrics["t"], metrics["loss"], metrics["irreducible"], metrics["excess"]):
         print("{:6.2f} {:8.4f} {:12.4f} {:8.4f}".format(*row))
     print(f"  mean excess {np.mean(metrics['excess']):.4f}")
 
 
 if __name__ == "__main__":
-    run_command(main, FlowSettings)
+    run(main, settings)

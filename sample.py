@@ -15,92 +15,27 @@ import contextlib
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 import imageio.v3 as iio
 import numpy as np
-import torch
-from torch import Tensor
 from tqdm import tqdm
 
+from settings import SampleSettings, read_command_line, run
+
+if __name__ == "__main__":
+    settings = read_command_line(SampleSettings)  # before torch is imported: a second
+
+import torch
+from torch import Tensor
+
 import flow
-from data import (
-    FRAME_SIZE,
-    NUM_FRAMES,
-    check_output,
-    orbits,
-    random_first_centers,
-    render,
-    replacing,
-    require,
-    run_command,
-    tile,
-    write_gif,
-)
-from flow import FlowNetwork, FlowSettings, LatentSpace, TrueLaw, true_law
+from data import FRAME_SIZE, NUM_FRAMES, orbits, random_first_centers, render
+from files import replacing, tile, write_gif
+from flow import FlowNetwork, LatentSpace, TrueLaw, true_law
 
 BATCH_SIZE = 256  # videos sampled at a time: memory doesn't grow with their number
-
-
-@dataclass(frozen=True)
-class SampleSettings(FlowSettings):
-    """Generate videos (and train what is missing first)."""
-
-    gif: Path | None = None
-    """Write the videos as one looping GIF."""
-    png: Path | None = None
-    """Write the first video as a film strip: frames across, steps down."""
-    npz: Path | None = None
-    """Write the videos, their first centres and both readouts as NumPy arrays."""
-    num_videos: int = 16
-    """How many videos, 1 to 1000000; at most 400 for a GIF."""
-    steps: int = 50
-    """Euler steps, 1 to 10000."""
-    show_steps: tuple[int, ...] = ()
-    """Steps that the film strip and the arrays show (default: 0, 2/5, all)."""
-    flow: Literal["learned", "exact"] = "learned"
-    """The trained network, or the exact posterior mean in its place."""
-    flow_seed: int = 0
-    """Which flow to use: the seed that it was trained with."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        most = 1_000_000 if self.gif is None else 400
-        require(
-            1 <= self.num_videos <= most,
-            f"--num-videos must lie in 1 to {most}, not {self.num_videos}",
-        )
-        require(
-            1 <= self.steps <= 10000,
-            f"--steps must lie in 1 to 10000, not {self.steps}",
-        )
-        require(
-            all(0 <= step <= self.steps for step in self.show_steps),
-            f"--show-steps must lie in 0 to {self.steps}, not {self.show_steps}",
-        )
-        outputs = {".gif": self.gif, ".png": self.png, ".npz": self.npz}
-        require(any(outputs.values()), "nothing to write: give --gif, --png or --npz")
-        for suffix, path in outputs.items():
-            if path is not None:
-                check_output(path, suffix)
-        require(
-            0 <= self.flow_seed < 2**32,
-            f"--flow-seed must lie in 0 to 2^32 - 1, not {self.flow_seed}",
-        )
-        self.flow_settings()
-
-    def flow_settings(self) -> FlowSettings:
-        """The settings of the flow that is sampled from."""
-        shared = {
-            field.name: getattr(self, field.name) for field in fields(FlowSettings)
-        }
-        return FlowSettings(**shared | {"seed": self.flow_seed})
-
-    def shown(self) -> tuple[int, ...]:
-        """The steps to show."""
-        return self.show_steps or (0, 2 * self.steps // 5, self.steps)
 
 
 # ---------------------------------------------------------------- the sampler
@@ -108,7 +43,7 @@ class SampleSettings(FlowSettings):
 
 def sample(
     posterior_mean: Callable[[Tensor, Tensor], Tensor], noise: Tensor, steps: int
-) -> tuple[Tensor, Tensor]:
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Integrate dx/dt = v(x, t) = (posterior mean - x) / (1 - t) from 0 to 1, by Euler.
 
     Args:
@@ -116,18 +51,18 @@ def sample(
         noise: x at t = 0, (n, D).
         steps: how many equal steps; the last one lands on the posterior mean itself.
 
-    Returns:
-        All states x and all posterior means, both (steps + 1, n, D). At t = 1 the two
-        are the same.
+    Yields:
+        The state x and the posterior mean at each step 0, 1, ... steps, both (n, D). At
+        the last, t = 1, the two are the same.
     """
-    x, states, means = noise, [noise], []
+    x = noise
     for k in range(steps):
         t = torch.full((len(x), 1), k / steps)
         mean = posterior_mean(x, t)
-        x = x + (mean - x) / (1 - t) / steps
-        states.append(x)
-        means.append(mean)
-    return torch.stack(states), torch.stack([*means, x])
+        yield x, mean
+        # x + v / steps: since 1 - t = (steps - k) / steps, this share of the way to the mean
+        x = torch.lerp(x, mean, 1 / (steps - k))
+    yield x, x
 
 
 def predictor(
@@ -142,13 +77,14 @@ def predictor(
 @torch.no_grad()
 def sample_batches(
     settings: SampleSettings, network: FlowNetwork, space: LatentSpace
-) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
+) -> Iterator[tuple[np.ndarray, dict[int, tuple[Tensor, Tensor]]]]:
     """Generate all videos, batch by batch, from fresh first frames.
 
     Yields:
-        The true centres of the given frames (n, given_frames, 2), and all states and
-        posterior means, (steps + 1, n, D).
+        The true centres of the given frames (n, given_frames, 2); and for each step to
+        show, and the last, the state and the posterior mean, both (n, D).
     """
+    kept = {*settings.shown(), settings.steps}
     rng = np.random.default_rng((settings.seed, 4))
     torch.manual_seed(settings.seed)
     starts = range(0, settings.num_videos, BATCH_SIZE)
@@ -159,9 +95,9 @@ def sample_batches(
         law = true_law(space, centers, direction)
         noise = torch.randn_like(law.z_ccw)
         posterior_mean = predictor(settings.flow, network, law)
-        states, means = sample(posterior_mean, noise, settings.steps)
+        path = sample(posterior_mean, noise, settings.steps)
         given = orbits(centers)[np.arange(n), direction, : settings.given_frames]
-        yield given, states, means
+        yield given, {k: pair for k, pair in enumerate(path) if k in kept}
 
 
 # ---------------------------------------------------------------- outputs
@@ -176,26 +112,17 @@ def videos(space: LatentSpace, given: np.ndarray, latents: Tensor) -> np.ndarray
 def film_strip(
     space: LatentSpace,
     given: np.ndarray,
-    states: Tensor,
-    means: Tensor,
+    path: dict[int, tuple[Tensor, Tensor]],
     shown: Sequence[int],
 ) -> np.ndarray:
     """The first video of a batch as an image: frames across; down, first the state at
     the shown steps, then the posterior mean at the same steps."""
-    rows = [
-        videos(space, given[:1], kind[k, :1])[0]
-        for kind in (states, means)
-        for k in shown
-    ]
-    return (
-        tile(np.concatenate(rows), across=NUM_FRAMES)
-        .repeat(2, axis=0)
-        .repeat(2, axis=1)
-    )
+    rows = [videos(space, given[:1], path[k][kind][:1])[0] for kind in (0, 1) for k in shown]
+    return tile(np.concatenate(rows), across=NUM_FRAMES).repeat(2, axis=0).repeat(2, axis=1)
 
 
 def write_npz(
-    settings: SampleSettings, network: FlowNetwork, space: LatentSpace, path: Path
+    settings: SampleSettings, network: FlowNetwork, space: LatentSpace, out: Path
 ) -> None:
     """Write all videos as arrays: frames (n, 8, 51, 51), first_centers (n, 2),
     show_steps (k,), state_frames and posterior_mean_frames (k, n, 8, 51, 51).
@@ -209,7 +136,7 @@ def write_npz(
         "state_frames": (len(shown), n, *video),
         "posterior_mean_frames": (len(shown), n, *video),
     }
-    with replacing(path) as temporary, contextlib.ExitStack() as cleanup:
+    with replacing(out) as temporary, contextlib.ExitStack() as cleanup:
         files, origin = {}, {}
         for name, shape in shapes.items():
             part = temporary.with_suffix(f".{name}.tmp")
@@ -225,14 +152,14 @@ def write_npz(
             files[name].write(frames.tobytes())
 
         centers: list[np.ndarray] = []
-        for given, states, means in sample_batches(settings, network, space):
+        for given, path in sample_batches(settings, network, space):
             done = len(centers)
             centers += list(given[:, 0])
-            put("frames", done, videos(space, given, states[-1]))
+            put("frames", done, videos(space, given, path[settings.steps][0]))
             for i, k in enumerate(shown):
-                put("state_frames", i * n + done, videos(space, given, states[k]))
-                mean_frames = videos(space, given, means[k])
-                put("posterior_mean_frames", i * n + done, mean_frames)
+                state, mean = path[k]
+                put("state_frames", i * n + done, videos(space, given, state))
+                put("posterior_mean_frames", i * n + done, videos(space, given, mean))
         with temporary.open("wb") as file:
             np.savez(file, first_centers=np.array(centers), show_steps=np.array(shown))
         with zipfile.ZipFile(temporary, "a") as archive:
@@ -248,20 +175,16 @@ def main(settings: SampleSettings) -> None:
     network, space, _ = flow.load_or_train(settings.flow_settings())
     shown = ", ".join(map(str, settings.shown()))
     if settings.gif:
-        batches = sample_batches(settings, network, space)
-        write_gif(
-            settings.gif,
-            np.concatenate(
-                [videos(space, given, states[-1]) for given, states, _ in batches]
-            ),
-        )
+        batches = [
+            videos(space, given, path[settings.steps][0])
+            for given, path in sample_batches(settings, network, space)
+        ]
+        write_gif(settings.gif, np.concatenate(batches))
         print(
             f"{settings.gif}: {settings.num_videos} generated videos; their first frames were given"
         )
     if settings.png:
-        strip = film_strip(
-            space, *next(sample_batches(settings, network, space)), settings.shown()
-        )
+        strip = film_strip(space, *next(sample_batches(settings, network, space)), settings.shown())
         with replacing(settings.png) as temporary:
             temporary.write_bytes(iio.imwrite("<bytes>", strip, extension=".png"))
         print(
@@ -275,4 +198,4 @@ def main(settings: SampleSettings) -> None:
 
 
 if __name__ == "__main__":
-    run_command(main, SampleSettings)
+    run(main, settings)

@@ -1,14 +1,14 @@
 """Time to quality: how long from nothing to a GIF, and how good are the videos?
 
-    python tests/benchmark.py                # both dims, five seeds; six minutes
+    python tests/benchmark.py                       # both dims, five seeds; a quarter of an hour
     python tests/benchmark.py --dims 2 --seeds 1
 
-Not a test: it asserts nothing. For each dimension and seed it runs `python sample.py` in
-an empty folder, as a user would, and then measures the result over 256 fresh first
-frames. The table gives the mean over the seeds and the worst seed.
+Not a test: it asserts nothing. For each dimension and seed it runs `python sample.py` in an empty
+folder, as a user would, and measures the result over 256 fresh first frames. Then it measures what
+each stage costs, and how well eight trainings fill all cores.
 """
 
-import resource
+import os
 import subprocess
 import sys
 import tempfile
@@ -20,6 +20,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,11 +29,23 @@ sys.path.insert(0, str(ROOT))
 
 import autoencoder
 import flow
-from analyze import center_errors, count_blobs, fresh_samples
-from data import PIXEL, orbits, require, run_command
-from flow import FlowSettings
+import report
+from analyze import quietly, rounded, train_all, train_one, write_json
+from data import NUM_FRAMES, orbits, random_first_centers, render
+from experiments import fresh_samples
+from flow import true_law
+from measures import center_errors, count_blobs
+from sample import predictor, sample, sample_batches, videos
+from settings import FlowSettings, SampleSettings, check_output, read_command_line, run, within
 
 VIDEOS = 256
+MATRIX_PRODUCTS = (
+    "aten::mm",
+    "aten::addmm",
+    "aten::mkldnn_convolution",
+    "aten::_convolution",  # the transposed ones, which have no name of their own
+    "aten::convolution_backward",
+)
 
 
 @dataclass(frozen=True)
@@ -42,42 +56,45 @@ class BenchmarkSettings:
     """Embedding dimensions."""
     seeds: int = 5
     """How many seeds; each trains an autoencoder and a flow."""
+    out: Path | None = None
+    """JSON file to write the numbers to."""
 
     def __post_init__(self) -> None:
-        require(self.seeds >= 1, f"--seeds must be at least 1, not {self.seeds}")
+        within(self, 1, 100, "seeds")
         for dim in self.dims:
             FlowSettings(embed_dim=dim)
+        if self.out is not None:
+            check_output(self.out, ".json")
 
 
-def from_nothing(dim: int, seed: int, folder: Path) -> dict[str, float]:
-    """Seconds from empty checkpoints to a GIF, and the process's peak memory in MiB."""
-    command = [sys.executable, str(ROOT / "sample.py"), "--embed-dim", str(dim)]
-    command += [
-        "--flow-seed",
-        str(seed),
-        "--autoencoder-seed",
-        str(seed),
-        "--gif",
-        "out.gif",
-    ]
+# ---------------------------------------------------------------- time to quality
+
+# Runs a command and prints its peak memory. A process of its own, because Linux counts
+# the memory of the process that starts a command as the command's.
+MEASURED = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, capture_output=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+def run_stage(script: str, dim: int, folder: Path, *options: str) -> tuple[float, float]:
+    """Run a stage in the folder as a user would: seconds, and peak memory in MiB."""
+    stage = [sys.executable, str(ROOT / script), "--embed-dim", str(dim), *options]
     start = time.perf_counter()
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    return {"seconds to GIF": seconds, "peak memory, MiB": peak}
+    command = [sys.executable, "-c", MEASURED, *stage]
+    told = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    return time.perf_counter() - start, int(told.stdout) / 1024
 
 
 def quality(settings: FlowSettings) -> dict[str, float]:
     """The measures of the quality table, on fresh first frames."""
-    fresh, exact = (
-        fresh_samples(settings, VIDEOS),
-        fresh_samples(settings, VIDEOS, "exact"),
-    )
+    fresh, exact = fresh_samples(settings, VIDEOS), fresh_samples(settings, VIDEOS, "exact")
 
-    def blobs(latents: torch.Tensor) -> np.ndarray:
+    def blobs(latents: Tensor) -> np.ndarray:
         return count_blobs(fresh.space.decode(latents).numpy())  # (n, 7)
 
-    def ends(samples: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    def ends(samples: Tensor) -> tuple[np.ndarray, np.ndarray]:
         frames = fresh.space.decode(samples[-1]).numpy()
         return center_errors(frames, orbits(fresh.centers)[:, :, 1:])
 
@@ -99,7 +116,23 @@ def quality(settings: FlowSettings) -> dict[str, float]:
         two, four = counts[:, [0, 1, 2, 4, 5, 6]] == 2, counts[:, 3] == 1
         result[f"step 0, {name} posterior mean: two squares, %"] = 100 * two.mean()
         result[f"step 0, {name} posterior mean: one in frame 4, %"] = 100 * four.mean()
-    return result
+    return {name: float(value) for name, value in result.items()}
+
+
+def from_nothing(dim: int, seed: int) -> dict[str, float]:
+    """Quality, seconds and memory of `python sample.py` in an empty folder."""
+    seeds = {"flow_seed": seed, "autoencoder_seed": seed}
+    options = [str(x) for name in seeds for x in (f"--{name.replace('_', '-')}", seed)]
+    with tempfile.TemporaryDirectory() as name:
+        seconds, peak = run_stage("sample.py", dim, Path(name), *options, "--gif", "out.gif")
+        folder = Path(name) / "checkpoints"
+        settings = FlowSettings(
+            embed_dim=dim, seed=seed, autoencoder_seed=seed, checkpoint_dir=folder
+        )
+        return quality(settings) | {"seconds to GIF": seconds, "peak memory, MiB": peak}
+
+
+# ---------------------------------------------------------------- what each stage costs
 
 
 def matrix_peak() -> float:
@@ -112,81 +145,155 @@ def matrix_peak() -> float:
     return 2 * 2048**3 / min(times)
 
 
-def step_cost(model: nn.Module, forward: Callable[[], Tensor]) -> tuple[float, float]:
-    """Seconds (median of 50) and floating-point operations of one training step."""
-    optimizer, _ = autoencoder.optimizer_and_schedule(model, 1e-3, 1, 0.9, 0.0)
+def step_cost(model: nn.Module, draw_loss: Callable[[], Tensor]) -> str:
+    """What a training step costs, and how near its matrix products and convolutions
+    come to the matrix peak."""
+    optimizer, schedule = autoencoder.optimizer_and_schedule(model, 1e-3, 1000, 0.95, 0.0)
 
     def step() -> None:
-        optimizer.zero_grad()
-        forward().square().mean().backward()
-        optimizer.step()
+        autoencoder.take_step(draw_loss(), optimizer, schedule)
 
     with FlopCounterMode(display=False) as counter:
         step()
-    times = []
-    for _ in range(50):
+    operations, peak, times = counter.get_total_flops(), matrix_peak(), []
+    for _ in range(200):
         start = time.perf_counter()
         step()
         times.append(time.perf_counter() - start)
-    return float(np.median(times)), counter.get_total_flops()
-
-
-def print_stage_costs(settings: FlowSettings) -> None:
-    """Print what a training step of each stage costs, and its share of the matrix peak."""
-    coder = autoencoder.Autoencoder(settings)
-    network = flow.FlowNetwork(settings)
-    frames = torch.rand(autoencoder.BATCH_SIZE, 51, 51)
-    given, t = (
-        torch.randn(flow.BATCH_SIZE, settings.embed_dim),
-        torch.rand(flow.BATCH_SIZE, 1),
+    seconds = float(np.median(times))
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        for _ in range(30):
+            step()
+    events = [event for event in profiler.key_averages() if event.key in MATRIX_PRODUCTS]
+    products = sum(event.self_cpu_time_total for event in events) / 30 / 1e6
+    return (
+        f"{1e3 * seconds:.2f} ms, {operations / 1e9:.2f} GFLOP: "
+        f"{100 * operations / seconds / peak:.0f} % of the matrix peak of {peak / 1e9:.0f} GFLOP/s; "
+        f"{100 * products / seconds:.0f} % of the time in matrix products and convolutions, at "
+        f"{100 * operations / products / peak:.0f} % of the peak"
     )
-    x = given.repeat(1, 7)
-    costs = {
-        f"autoencoder, {settings.autoencoder_steps} steps": step_cost(
-            coder, lambda: coder.decode(coder.encode(frames))
+
+
+def training_costs(settings: FlowSettings) -> dict[str, str]:
+    """What a training step of each stage costs, its data included."""
+    coder, network = autoencoder.Autoencoder(settings), flow.FlowNetwork(settings)
+    rng = np.random.default_rng(0)
+    rings = torch.randn(flow.NUM_RINGS, NUM_FRAMES, settings.embed_dim)
+
+    def autoencoder_loss() -> Tensor:
+        centers = rng.uniform(-0.8, 0.8, (autoencoder.BATCH_SIZE, 2))
+        frames = torch.from_numpy(render(centers, settings, blur=4.0))
+        return F.mse_loss(coder.decode(coder.encode(frames)), frames)
+
+    def flow_loss() -> Tensor:
+        video = flow.random_latent_videos(rings, flow.BATCH_SIZE, 0.5)
+        given, z = video[:, 0], video[:, 1:].flatten(1)
+        t = flow.random_times(flow.BATCH_SIZE)
+        x = flow.interpolate(z, torch.randn_like(z), t)
+        return (((network(x, given, t) - z) / (1 - t).clamp_min(0.2)) ** 2).mean()
+
+    return {
+        f"autoencoder, each of {settings.autoencoder_steps} steps": step_cost(
+            coder, autoencoder_loss
         ),
-        f"flow, {settings.flow_steps} steps": step_cost(
-            network, lambda: network(x, given, t)
-        ),
+        f"flow, each of {settings.flow_steps} steps": step_cost(network, flow_loss),
     }
-    peak = matrix_peak()
-    print(
-        f"matrix peak {peak / 1e9:.0f} GFLOP/s on {torch.get_num_threads()} threads; a training step:"
-    )
-    for stage, (seconds, operations) in costs.items():
-        share = 100 * operations / seconds / peak
-        print(
-            f"  {stage}: {1e3 * seconds:.2f} ms, {operations / 1e9:.2f} GFLOP, {share:.0f} % of the peak"
+
+
+@torch.no_grad()
+def sampling_cost(settings: SampleSettings) -> str:
+    """How long 1024 videos take, and the sampler's time over that of its bare network
+    calls, decoding apart: median of 9, taken in turns."""
+    network, space, _ = flow.load_or_train(settings.flow_settings())
+    start = time.perf_counter()
+    for given, path in sample_batches(settings, network, space):
+        videos(space, given, path[settings.steps][0])
+    seconds, ratios = time.perf_counter() - start, []
+    n = settings.num_videos // 4
+    centers = random_first_centers(n, np.random.default_rng(0), settings.range)
+    law = true_law(space, centers, torch.zeros(n, dtype=torch.long))
+    noise, t = torch.randn_like(law.z_ccw), torch.full((n, 1), 0.5)
+    for _ in range(9):
+        start = time.perf_counter()
+        for _ in range(4 * settings.steps):
+            network(noise, law.given, t)
+        middle = time.perf_counter()
+        for _ in range(4):
+            for _ in sample(predictor("learned", network, law), noise, settings.steps):
+                pass
+        ratios.append((time.perf_counter() - middle) / (middle - start))
+    told = f"{seconds:.2f} s with decoding; the sampler takes {np.median(ratios):.2f} times"
+    return f"{told} as long as its network calls"
+
+
+def stage_costs(dim: int) -> dict[str, str]:
+    """What each stage costs: its training step, sampling, and its memory."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, memory = Path(name), []
+        for script in ("autoencoder.py", "flow.py", "sample.py"):
+            options = ["--gif", "out.gif"] if script == "sample.py" else []
+            memory.append(run_stage(script, dim, folder, *options)[1])
+        costs = training_costs(FlowSettings(embed_dim=dim))
+        costs["1024 videos"] = sampling_cost(
+            SampleSettings(
+                embed_dim=dim,
+                num_videos=1024,
+                npz=folder / "unused.npz",
+                checkpoint_dir=folder / "checkpoints",
+            )
         )
+    costs["peak memory of the stages, MiB"] = ", ".join(f"{peak:.0f}" for peak in memory)
+    return costs
+
+
+def sweep_efficiency() -> str:
+    """How well eight trainings fill all cores: the time one after the other on one
+    thread, over cores times the time in parallel."""
+    seconds = []
+    for parallel in (True, False):
+        with tempfile.TemporaryDirectory() as name:
+            jobs = [
+                FlowSettings(seed=i, autoencoder_seed=i, checkpoint_dir=Path(name))
+                for i in range(8)
+            ]
+            start = time.perf_counter()
+            if parallel:
+                train_all(jobs, None)
+            else:
+                for job in jobs:
+                    quietly(train_one, job)
+            seconds.append(time.perf_counter() - start)
+    cores = os.cpu_count() or 1
+    share = 100 * seconds[1] / cores / seconds[0]
+    return f"{seconds[1]:.0f} s on one core, {seconds[0]:.0f} s on {cores}: {share:.0f} % efficient"
+
+
+# ---------------------------------------------------------------- the command
 
 
 def main(settings: BenchmarkSettings) -> None:
-    """Print the table."""
+    """Measure, print the tables, and write the numbers."""
+    tables: dict[str, dict[str, dict[str, float]]] = {}
+    costs: dict[str, dict[str, str]] = {}
     for dim in settings.dims:
-        runs = []
-        for seed in range(settings.seeds):
-            with tempfile.TemporaryDirectory() as folder:
-                cost = from_nothing(dim, seed, Path(folder))
-                checkpoints = Path(folder) / "checkpoints"
-                flow_settings = FlowSettings(
-                    embed_dim=dim,
-                    seed=seed,
-                    autoencoder_seed=seed,
-                    checkpoint_dir=checkpoints,
-                )
-                runs.append(quality(flow_settings) | cost)
-        print(
-            f"\nembed dim {dim}, {settings.seeds} seeds, {VIDEOS} fresh first frames each (pixel {PIXEL})"
-        )
-        print(f"{'':55s} {'mean':>9s} {'lowest':>9s} {'highest':>9s}")
-        for name in runs[0]:
-            values = [run[name] for run in runs]
-            print(
-                f"{name:55s} {np.mean(values):9.2f} {min(values):9.2f} {max(values):9.2f}",
-                flush=True,
-            )
-        print_stage_costs(FlowSettings(embed_dim=dim))
+        runs = [from_nothing(dim, seed) for seed in range(settings.seeds)]
+        tables[str(dim)] = {
+            name: {
+                "mean": float(np.mean([run[name] for run in runs])),
+                "lowest": min(run[name] for run in runs),
+                "highest": max(run[name] for run in runs),
+            }
+            for name in runs[0]
+        }
+        for name, told in stage_costs(dim).items():
+            costs.setdefault(name, {})[str(dim)] = told
+    numbers = rounded({"quality": tables, "costs": costs, "sweep": sweep_efficiency()})
+    for table in report.tables("benchmark", numbers).values():
+        print(f"\n{table}")
+    print(f"\n8 trainings: {numbers['sweep']}")
+    if settings.out is not None:
+        write_json(settings.out, numbers)
 
 
 if __name__ == "__main__":
-    run_command(main, BenchmarkSettings)
+    run(main, read_command_line(BenchmarkSettings))

@@ -12,8 +12,7 @@ import pytest
 import torch
 
 import flow
-from data import run_command
-from flow import FlowSettings
+from settings import FlowSettings, read_command_line, run
 
 ROOT = Path(__file__).parent.parent
 # Seconds instead of minutes: the tests are about the code, not about good videos.
@@ -50,9 +49,7 @@ def digest(data: bytes) -> str:
 def listing(folder: Path) -> dict[str, str | None]:
     """All that is in a folder, with the digests of the files: to see whether anything was touched."""
     return {
-        str(path.relative_to(folder)): digest(path.read_bytes())
-        if path.is_file()
-        else None
+        str(path.relative_to(folder)): digest(path.read_bytes()) if path.is_file() else None
         for path in sorted(folder.rglob("*"))
     }
 
@@ -79,15 +76,15 @@ def run_process(folder: Path, stage: str, *arguments: str, **options):
 def command(monkeypatch, capfd):
     """Run a stage's command line in this process: (module, settings class, *arguments) -> exit status, stdout, stderr."""
 
-    def run(stage, settings_type, *arguments):
+    def run_here(stage, settings_type, *arguments):
         monkeypatch.setattr(sys, "argv", [f"{stage.__name__}.py", *arguments])
         capfd.readouterr()
         status = 0
         try:
-            run_command(stage.main, settings_type)
+            run(stage.main, read_command_line(settings_type))
         except SystemExit as stop:
             status = stop.code
         out, err = capfd.readouterr()
         return status, out, err
 
-    return run
+    return run_here

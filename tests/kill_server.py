@@ -16,15 +16,15 @@ import torch
 import torch._dynamo  # the first optimizer imports it: a second
 
 import autoencoder
-import data
 import flow
 import sample
+import settings
 
 OPERATIONS = {"open", "os.rename", "os.remove", "os.mkdir", "os.truncate"}
 SETTINGS = {
-    autoencoder: autoencoder.AutoencoderSettings,
-    flow: flow.FlowSettings,
-    sample: sample.SampleSettings,
+    autoencoder: settings.AutoencoderSettings,
+    flow: settings.FlowSettings,
+    sample: settings.SampleSettings,
 }
 
 
@@ -52,7 +52,7 @@ def run(stage: str, arguments: list[str], folder: str, die_at: int | None) -> in
     module = sys.modules[stage]
     sys.argv = [f"{stage}.py", *arguments]
     try:
-        data.run_command(module.main, SETTINGS[module])
+        settings.run(module.main, settings.read_command_line(SETTINGS[module]))
     except SystemExit as stop:
         return int(stop.code or 0)
     finally:

@@ -15,8 +15,9 @@ from conftest import TINY, listing, run_process, tiny_settings, visible
 
 import autoencoder
 import flow
-from autoencoder import Autoencoder, AutoencoderSettings, checkpoint_path
-from flow import FlowSettings
+from autoencoder import Autoencoder
+from checkpoints import checkpoint_path, identity, save_checkpoint
+from settings import AutoencoderSettings, FlowSettings
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def test_round_trip_is_bit_for_bit(tmp_path):
     torch.manual_seed(0)
     model = Autoencoder(settings)
     metrics = {"mse": 0.1, "iou": 1 / 3}
-    autoencoder.save_checkpoint("autoencoder", settings, model, metrics=metrics)
+    save_checkpoint("autoencoder", settings, model, metrics=metrics)
     content, loaded = load_encoder(tmp_path)
     assert equal(dict(loaded.state_dict()), dict(model.state_dict()))
     assert equal(dict(content["weights"]), dict(model.state_dict()))
@@ -111,9 +112,7 @@ def test_saving_what_was_loaded_gives_the_same_bytes(folder):
     content, model = load_encoder(folder)
     before = listing(folder)
     settings = encoder_settings(folder)
-    autoencoder.save_checkpoint(
-        "autoencoder", settings, model, metrics=content["metrics"]
-    )
+    save_checkpoint("autoencoder", settings, model, metrics=content["metrics"])
     assert listing(folder) == before
 
 
@@ -320,7 +319,7 @@ def test_checkpoint_of_other_settings_is_refused(folder, change):
 
 def test_tensor_among_the_settings_is_refused(folder):
     path = checkpoint_path("autoencoder", encoder_settings(folder))
-    settings = autoencoder.identity(encoder_settings(folder))
+    settings = identity(encoder_settings(folder))
     rewrite(path, settings=settings | {"range": torch.zeros(2)})
     refused(lambda: load_encoder(folder), "other settings")
 
@@ -414,10 +413,7 @@ def test_every_setting_is_tested_below():
     names = {field.name for field in dataclasses.fields(AutoencoderSettings)}
     assert names == {*AUTOENCODER_CHANGES, "embed_dim", "seed", "checkpoint_dir"}
     names = {field.name for field in dataclasses.fields(FlowSettings)}
-    assert names == {
-        *(*CHANGES, *AUTOENCODER_CHANGES),
-        *("embed_dim", "seed", "checkpoint_dir"),
-    }
+    assert names == {*(*CHANGES, *AUTOENCODER_CHANGES), *("embed_dim", "seed", "checkpoint_dir")}
 
 
 @pytest.mark.parametrize(
@@ -432,11 +428,7 @@ def test_autoencoder_setting_has_an_effect(folder, name, value):
 
 
 @pytest.mark.parametrize(
-    "name, value",
-    [
-        *(CHANGES | AUTOENCODER_CHANGES).items(),
-        *[("seed", 1), ("embed_dim", 2)],
-    ],
+    "name, value", [*(CHANGES | AUTOENCODER_CHANGES).items(), *[("seed", 1), ("embed_dim", 2)]]
 )
 def test_flow_setting_has_an_effect(folder, quick_flow, name, value):
     def trained(settings):
@@ -495,9 +487,7 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path, value):
     model = Autoencoder(settings)
     with torch.no_grad():
         model.decoder[0].weight[3] = value
-    refused(
-        lambda: autoencoder.save_checkpoint("autoencoder", settings, model), "diverged"
-    )
+    refused(lambda: save_checkpoint("autoencoder", settings, model), "diverged")
     assert visible(tmp_path) == []
 
 
@@ -513,7 +503,7 @@ def test_failed_save_keeps_the_old_checkpoint(folder, monkeypatch):
     monkeypatch.setattr(Path, "write_bytes", disk_full)
     settings = encoder_settings(folder)
     with pytest.raises(OSError, match="No space left"):
-        autoencoder.save_checkpoint("autoencoder", settings, model, metrics=0)
+        save_checkpoint("autoencoder", settings, model, metrics=0)
     assert listing(folder) == before
 
 
@@ -525,9 +515,7 @@ def test_next_save_cleans_up_after_a_killed_one(folder):
     leftover = folder / f".{path.name}.99999999.tmp"  # no process has this id
     leftover.write_bytes(b"half a checkpoint")
     path.unlink()
-    autoencoder.save_checkpoint(
-        "autoencoder", settings, model, metrics=content["metrics"]
-    )
+    save_checkpoint("autoencoder", settings, model, metrics=content["metrics"])
     assert listing(folder) == before
 
 
@@ -543,7 +531,7 @@ def test_file_is_never_seen_half_written(folder, monkeypatch):
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", watched)
-    autoencoder.save_checkpoint(
+    save_checkpoint(
         "autoencoder", encoder_settings(folder), model, metrics={"mse": 0.0, "iou": 0.0}
     )
     assert seen == [(old, folder)]

@@ -17,12 +17,10 @@ from conftest import ROOT, TINY, digest, listing, run_process, tiny_settings, vi
 
 import autoencoder
 import data
+import files
 import flow
 import sample
-from autoencoder import AutoencoderSettings
-from data import DataSettings
-from flow import FlowSettings
-from sample import SampleSettings
+from settings import AutoencoderSettings, DataSettings, FlowSettings, SampleSettings
 
 STAGES = {
     "data": (data, DataSettings),
@@ -75,7 +73,7 @@ def test_data_writes_a_gif(tmp_path):
     assert run.returncode == 0 and run.stderr == ""
     gif = iio.imread(tmp_path / "data.gif", index=None, mode="L")
     rng = np.random.default_rng(0)
-    expected = data.tile(data.render(data.random_videos(4, rng)), across=2)
+    expected = files.tile(data.render(data.random_videos(4, rng)), across=2)
     assert np.abs(gif[:, 1::3, 1::3].astype(int) - expected).max() <= 2
 
 
@@ -87,10 +85,22 @@ def test_help(command, stage):
     assert named.get(stage, "--given-frames") in out
 
 
+@pytest.mark.parametrize("stage", [*STAGES, "analyze"])
+def test_help_comes_before_torch(stage, tmp_path):
+    """Settings are read, and bad ones refused, before anything heavy is imported."""
+    (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')")
+    for argument, status in (("--help", 0), ("--nonsense", 2)):
+        program = f"import runpy, sys; sys.argv = ['{stage}.py', '{argument}']; "
+        program += f"sys.path[:0] = [{str(tmp_path)!r}, {str(ROOT)!r}]; "
+        program += f"runpy.run_path({str(ROOT / f'{stage}.py')!r}, run_name='__main__')"
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stderr
+        assert "torch was imported" not in done.stderr
+
+
 def test_progress_is_shown(command, tmp_path):
-    status, _, err = command(
-        *STAGES["autoencoder"], *TINY[:4], "--checkpoint-dir", str(tmp_path)
-    )
+    status, _, err = command(*STAGES["autoencoder"], *TINY[:4], "--checkpoint-dir", str(tmp_path))
     assert status == 0 and "autoencoder: 100%" in err
 
 
@@ -215,9 +225,7 @@ BAD = {
     """,
 }
 TABLE = [
-    (stage, line.strip())
-    for stage, lines in BAD.items()
-    for line in lines.strip().splitlines()
+    (stage, line.strip()) for stage, lines in BAD.items() for line in lines.strip().splitlines()
 ]
 
 
@@ -287,9 +295,7 @@ def test_bad_command_line_in_a_process_of_its_own(tmp_path):
     + [(stage, which) for stage in ("flow", "sample") for which in NAMES],
 )
 @pytest.mark.parametrize("spoil", ["damaged", "empty", "foreign", "folder"])
-def test_bad_checkpoint(
-    stage, which, spoil, command, checkpoints, tmp_path, monkeypatch
-):
+def test_bad_checkpoint(stage, which, spoil, command, checkpoints, tmp_path, monkeypatch):
     """Told before any training starts, even if the other checkpoint is missing; and nothing is touched."""
     folder = tmp_path / "checkpoints"
     folder.mkdir()
@@ -389,16 +395,12 @@ def no_space(*_, **__):
 
 
 @pytest.mark.parametrize("stage", ["autoencoder", "flow"])
-def test_full_disk_while_saving(
-    stage, command, checkpoints, tmp_path, monkeypatch, quick_flow
-):
+def test_full_disk_while_saving(stage, command, checkpoints, tmp_path, monkeypatch, quick_flow):
     folder = shutil.copytree(checkpoints, tmp_path / "checkpoints")
     before = visible(folder)
     monkeypatch.setattr(Path, "write_bytes", no_space)
     tiny = TINY[:4] if stage == "autoencoder" else TINY
-    status, _, err = command(
-        *STAGES[stage], *tiny, "--seed", "3", "--checkpoint-dir", str(folder)
-    )
+    status, _, err = command(*STAGES[stage], *tiny, "--seed", "3", "--checkpoint-dir", str(folder))
     assert status == 2
     assert "No space left on device" in one_line(err)
     assert visible(folder) == before
@@ -412,9 +414,7 @@ def limited(size: int):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind, size", [("gif", 3000), ("png", 3000), ("npz", 700_000)])
-def test_write_that_fails_half_way_keeps_the_old_output(
-    kind, size, checkpoints, tmp_path
-):
+def test_write_that_fails_half_way_keeps_the_old_output(kind, size, checkpoints, tmp_path):
     shutil.copytree(checkpoints, tmp_path / "checkpoints")
     (tmp_path / f"out.{kind}").write_bytes(b"old")
     before = listing(tmp_path)
@@ -459,9 +459,7 @@ def test_full_disk_while_writing_the_output(kind, checkpoints, tmp_path):
 def test_folder_that_cannot_be_written_to(command, tmp_path, monkeypatch):
     """Asked of the system, as root may write everywhere."""
     access = os.access
-    monkeypatch.setattr(
-        os, "access", lambda path, mode: mode != os.W_OK and access(path, mode)
-    )
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and access(path, mode))
     monkeypatch.setattr(flow, "train", never)
     monkeypatch.setattr(autoencoder, "train", never)
     for stage in ("data", "sample"):
@@ -472,15 +470,11 @@ def test_folder_that_cannot_be_written_to(command, tmp_path, monkeypatch):
 
 def test_missing_checkpoint_folder_is_made(command, tmp_path):
     folder = tmp_path / "a" / "b"
-    status, _, _ = command(
-        *STAGES["autoencoder"], *TINY[:4], "--checkpoint-dir", str(folder)
-    )
+    status, _, _ = command(*STAGES["autoencoder"], *TINY[:4], "--checkpoint-dir", str(folder))
     assert status == 0 and visible(folder) == NAMES[:1]
 
 
-def test_old_output_is_replaced_and_leftovers_are_cleaned_up(
-    command, checkpoints, tmp_path
-):
+def test_old_output_is_replaced_and_leftovers_are_cleaned_up(command, checkpoints, tmp_path):
     for name in ("out.npz", ".out.npz.99999999.tmp"):  # no process has this id
         (tmp_path / name).write_bytes(b"old")
     status, _, _ = command(

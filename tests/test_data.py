@@ -15,17 +15,14 @@ from data import (
     FRAME_SIZE,
     NUM_FRAMES,
     PIXEL,
-    FrameSettings,
-    VideoSettings,
     grid_centers,
     orbits,
     random_first_centers,
     random_videos,
     render,
-    replacing,
-    tile,
-    write_gif,
 )
+from files import replacing, tile, write_gif
+from settings import FrameSettings, VideoSettings
 
 PIXELS = np.linspace(-1, 1, FRAME_SIZE)
 inside = st.floats(-0.8, 0.8)
@@ -52,9 +49,7 @@ def centroid(frame: np.ndarray) -> np.ndarray:
 def test_brightness_is_area_in_pixels(center, half_width):
     frame = render(np.array(center), FrameSettings(half_width=half_width))
     # A pixel at the border reaches half a pixel out of [-1, 1], so nothing is cut off.
-    assert frame.sum(dtype=float) == pytest.approx(
-        (2 * half_width / PIXEL) ** 2, rel=1e-5
-    )
+    assert frame.sum(dtype=float) == pytest.approx((2 * half_width / PIXEL) ** 2, rel=1e-5)
     assert frame.min() >= 0 and frame.max() <= 1
 
 
@@ -100,9 +95,7 @@ def test_whole_pixel_moves_shift_the_frame(center, hard_edges):
     settings = FrameSettings(hard_edges=hard_edges)
     # A hard edge on a pixel's centre is a matter of rounding: stay off it.
     center = np.round(np.array(center) / PIXEL) * PIXEL + 0.3 * PIXEL
-    frame, moved = render(
-        np.stack([center, center + PIXEL * np.array([4, -7])]), settings
-    )
+    frame, moved = render(np.stack([center, center + PIXEL * np.array([4, -7])]), settings)
     np.testing.assert_allclose(moved, np.roll(frame, (7, 4), (0, 1)), atol=1e-6)
 
 
@@ -132,9 +125,7 @@ def test_frame_is_an_outer_product(center):
 @given(centers)
 def test_mirrored_and_turned_centres_give_mirrored_and_turned_frames(center):
     x, y = center
-    frame, mirrored, upside_down, turned = render(
-        np.array([[x, y], [-x, y], [x, -y], [-y, x]])
-    )
+    frame, mirrored, upside_down, turned = render(np.array([[x, y], [-x, y], [x, -y], [-y, x]]))
     np.testing.assert_allclose(mirrored, frame[:, ::-1], atol=1e-6)
     np.testing.assert_allclose(upside_down, frame[::-1], atol=1e-6)
     np.testing.assert_allclose(turned, np.rot90(frame), atol=1e-6)  # counter-clockwise
@@ -179,9 +170,7 @@ def test_blur_at_the_border_loses_light_but_does_not_wrap_around():
 def test_orbit_returns_after_eight_frames(start):
     for direction, turn in enumerate([np.pi / 4, -np.pi / 4]):
         path = orbits(start[None])[0, direction]
-        rotation = np.array(
-            [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
-        )
+        rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
         # Each frame, the first after the last included, is the one before turned by 45 degrees.
         np.testing.assert_allclose(path @ rotation.T, np.roll(path, -1, 0), atol=1e-12)
         np.testing.assert_allclose(path[0], start, atol=1e-12)
@@ -193,9 +182,7 @@ def test_the_two_directions_mirror_each_other(start):
     axis = start / np.linalg.norm(start)
     mirrored = 2 * (ccw @ axis)[:, None] * axis - ccw
     np.testing.assert_allclose(cw, mirrored, atol=1e-12)
-    np.testing.assert_allclose(
-        cw[1:], ccw[:0:-1], atol=1e-12
-    )  # the ring, run backwards
+    np.testing.assert_allclose(cw[1:], ccw[:0:-1], atol=1e-12)  # the ring, run backwards
 
 
 @given(starts)
@@ -239,9 +226,7 @@ def test_videos_are_one_of_the_two_true_orbits():
 
 
 def test_same_seed_same_videos_bit_for_bit():
-    first, again, other = [
-        random_videos(5, np.random.default_rng(seed)) for seed in (3, 3, 4)
-    ]
+    first, again, other = [random_videos(5, np.random.default_rng(seed)) for seed in (3, 3, 4)]
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
 
@@ -351,7 +336,7 @@ def test_two_processes_may_write_the_same_file(tmp_path):
     with replacing(path) as temporary:
         temporary.write_bytes(b"first")
         other = (
-            "import pathlib, sys; from data import replacing\n"
+            "import pathlib, sys; from files import replacing\n"
             "with replacing(pathlib.Path(sys.argv[1])) as t: t.write_bytes(b'second')"
         )
         subprocess.run([sys.executable, "-c", other, path], cwd=ROOT, check=True)

@@ -14,10 +14,7 @@ def make_law(z_ccw, z_cw, prior=0.5, n=1, dtype=torch.float64) -> TrueLaw:
     """The law of n equal videos with these two continuations."""
     z_ccw, z_cw = [torch.tensor([z], dtype=dtype).expand(n, -1) for z in (z_ccw, z_cw)]
     return TrueLaw(
-        torch.zeros(n, 1, dtype=dtype),
-        z_ccw,
-        z_cw,
-        torch.full((n, 1), prior, dtype=dtype),
+        torch.zeros(n, 1, dtype=dtype), z_ccw, z_cw, torch.full((n, 1), prior, dtype=dtype)
     )
 
 
@@ -56,9 +53,7 @@ def test_posterior_is_bayes_rule(parts, t):
     _, x = draw(law, time, seed=0)
     ccw = law.prior * density(x, t * law.z_ccw, 1 - t)
     cw = (1 - law.prior) * density(x, t * law.z_cw, 1 - t)
-    torch.testing.assert_close(
-        law.posterior(x, time), ccw / (ccw + cw), rtol=0, atol=1e-9
-    )
+    torch.testing.assert_close(law.posterior(x, time), ccw / (ccw + cw), rtol=0, atol=1e-9)
 
 
 @laws
@@ -147,9 +142,7 @@ def test_true_law_holds_the_two_true_continuations(space, given):
         torch.testing.assert_close(law.given[i], taken[:given], **close)
         torch.testing.assert_close(law.z_ccw[i], ccw[given:], **close)
         torch.testing.assert_close(law.z_cw[i], cw[given:], **close)
-        torch.testing.assert_close(
-            law.continuation(direction)[i], taken[given:], **close
-        )
+        torch.testing.assert_close(law.continuation(direction)[i], taken[given:], **close)
     known = 1.0 - direction[:, None].float()
     expected = known if given == 2 else torch.full((5, 1), 0.8)
     assert torch.equal(law.prior, expected)

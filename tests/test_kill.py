@@ -14,10 +14,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, TINY, digest, visible
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")]
 
 OUTPUTS = ["out.gif", "out.npz", "out.png"]
 SAMPLE = [*TINY, "--num-videos", "2", "--steps", "2"]
@@ -116,9 +113,7 @@ def finish(server, folder, new) -> None:
     assert server.run(folder, "sample", SAMPLE) == 0
     assert whole_files(folder) == new
     assert visible(folder) == sorted(["checkpoints", *OUTPUTS])
-    assert visible(folder / "checkpoints") == sorted(
-        n for n in new if n.endswith(".pt")
-    )
+    assert visible(folder / "checkpoints") == sorted(n for n in new if n.endswith(".pt"))
 
 
 def test_kill_while_training_at_random_moments(server, finished, tmp_path):
@@ -150,9 +145,7 @@ def test_kill_inside_a_save(server, finished, tmp_path):
         shutil.rmtree(tmp_path / "checkpoints", ignore_errors=True)
         (tmp_path / "checkpoints").mkdir()
         if i % 2:  # every other time only the outputs are left to be written
-            shutil.copytree(
-                finished / "checkpoints", tmp_path / "checkpoints", dirs_exist_ok=True
-            )
+            shutil.copytree(finished / "checkpoints", tmp_path / "checkpoints", dirs_exist_ok=True)
         old = whole_files(tmp_path)
         server.start(tmp_path, "sample", SAMPLE)
         deadline = time.monotonic() + 60
@@ -167,9 +160,7 @@ def test_kill_inside_a_save(server, finished, tmp_path):
 
 
 @pytest.mark.parametrize("start", ["empty", "old outputs"])
-def test_kill_before_every_operation_on_a_file(
-    server, finished, others, tmp_path, start
-):
+def test_kill_before_every_operation_on_a_file(server, finished, others, tmp_path, start):
     """Not at random: before each time that a file is opened to be written, renamed or removed."""
     new = whole_files(finished)
 
@@ -210,8 +201,7 @@ def test_two_processes_want_the_same_checkpoint(stage, tmp_path):
     assert len(visible(tmp_path / "checkpoints")) == expected
     # And both loaded it: they print the same figures.
     figures = [
-        [line for line in out.splitlines() if "training it" not in line]
-        for out, _ in outputs
+        [line for line in out.splitlines() if "training it" not in line] for out, _ in outputs
     ]
     assert figures[0] == figures[1] and figures[0]
 
@@ -224,9 +214,7 @@ def test_two_processes_write_the_same_arrays(finished, tmp_path):
     def start(seed, name):
         few = [*TINY, "--num-videos", "60", "--steps", "20"]
         command = [sys.executable, ROOT / "sample.py", *few]
-        return subprocess.Popen(
-            [*command, "--seed", seed, "--npz", name], cwd=tmp_path, **pipes
-        )
+        return subprocess.Popen([*command, "--seed", seed, "--npz", name], cwd=tmp_path, **pipes)
 
     for names in [("1.npz", "2.npz"), ("both.npz", "both.npz")]:
         runs = [start(seed, name) for seed, name in zip("12", names)]

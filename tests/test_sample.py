@@ -10,9 +10,24 @@ from conftest import TINY, tiny_settings
 
 import flow
 import sample as sampling
-from data import orbits, random_first_centers, render, tile
+from data import orbits, random_first_centers, render
+from files import tile
 from flow import true_law
-from sample import SampleSettings, sample, sample_batches, write_npz
+from sample import sample, sample_batches, write_npz
+from settings import SampleSettings
+
+
+def whole_path(*arguments):
+    """All states and all posterior means that sample() yields, stacked."""
+    return tuple(map(torch.stack, zip(*sample(*arguments), strict=True)))
+
+
+def batches_of(settings, network, space):
+    """The given centres of each batch, and its states and posterior means at all steps, stacked."""
+    all_steps = dataclasses.replace(settings, show_steps=tuple(range(settings.steps + 1)))
+    for given, path in sample_batches(all_steps, network, space):
+        yield given, *map(torch.stack, zip(*path.values(), strict=True))
+
 
 # ---------------------------------------------------------------- the sampler
 
@@ -21,7 +36,7 @@ from sample import SampleSettings, sample, sample_batches, write_npz
 def test_constant_posterior_mean_is_a_straight_line(steps):
     torch.manual_seed(0)
     noise, goal = torch.randn(2, 4, 3, dtype=torch.float64)
-    states, means = sample(lambda x, t: goal, noise, steps)
+    states, means = whole_path(lambda x, t: goal, noise, steps)
     k = torch.arange(steps + 1)[:, None, None]
     torch.testing.assert_close(states, noise + k / steps * (goal - noise))
     torch.testing.assert_close(means, goal.expand(steps + 1, -1, -1))
@@ -31,7 +46,7 @@ def test_linear_posterior_mean_is_a_product():
     # Mean a x: each step multiplies x by 1 + (a - 1) / (steps (1 - t)), t = k / steps.
     steps, a = 20, 0.6
     noise = torch.tensor([[1.0, -2.0]], dtype=torch.float64)
-    states, means = sample(lambda x, t: a * x, noise, steps)
+    states, means = whole_path(lambda x, t: a * x, noise, steps)
     factors = [1 + (a - 1) / (steps - k) for k in range(steps)]
     expected = np.cumprod([1.0, *factors])[:, None, None] * noise.numpy()
     np.testing.assert_allclose(states.numpy(), expected, rtol=1e-6)
@@ -41,7 +56,7 @@ def test_linear_posterior_mean_is_a_product():
 def test_last_step_lands_on_the_posterior_mean():
     # Whatever the field, the step from t = 1 - 1/steps to 1 goes all the way.
     noise = torch.linspace(-1, 1, 6).reshape(2, 3)
-    states, means = sample(lambda x, t: torch.sin(3 * x) + t, noise, 9)
+    states, means = whole_path(lambda x, t: torch.sin(3 * x) + t, noise, 9)
     torch.testing.assert_close(states[-1], means[-2])
     assert torch.equal(states[-1], means[-1])
     assert torch.equal(states[0], noise)
@@ -54,7 +69,7 @@ def test_posterior_mean_is_asked_at_the_right_times():
         asked.append((x.clone(), t.clone()))
         return x * 0
 
-    states, _ = sample(posterior_mean, torch.ones(3, 2), 4)
+    states, _ = whole_path(posterior_mean, torch.ones(3, 2), 4)
     for k, (x, t) in enumerate(asked):
         assert torch.equal(x, states[k])
         assert torch.equal(t, torch.full((3, 1), k / 4))
@@ -84,10 +99,8 @@ def with_settings(space, settings):
 
 def test_exact_flow_ends_on_a_true_video(checkpoints, trained, tmp_path):
     network, space = trained
-    settings = settings_for(
-        checkpoints, tmp_path, flow="exact", num_videos=100, steps=50
-    )
-    ((given, states, _),) = sample_batches(settings, network, space)
+    settings = settings_for(checkpoints, tmp_path, flow="exact", num_videos=100, steps=50)
+    ((given, states, _),) = batches_of(settings, network, space)
     law = true_law(space, given[:, 0], torch.zeros(100, dtype=torch.long))
     ends = torch.stack([law.z_ccw, law.z_cw])
     distance = (states[-1] - ends).norm(dim=2)  # (2, n)
@@ -102,20 +115,16 @@ def test_exact_flow_with_certain_prior(checkpoints, trained, tmp_path, share, en
     network, space = trained
     settings = settings_for(checkpoints, tmp_path, flow="exact", ccw_share=share)
     space = with_settings(space, settings)
-    ((given, states, _),) = sample_batches(settings, network, space)
+    ((given, states, _),) = batches_of(settings, network, space)
     law = true_law(space, given[:, 0], torch.zeros(5, dtype=torch.long))
     torch.testing.assert_close(states[-1], getattr(law, end), rtol=1e-5, atol=1e-5)
 
 
-def test_exact_flow_with_two_given_frames_keeps_the_direction(
-    checkpoints, trained, tmp_path
-):
+def test_exact_flow_with_two_given_frames_keeps_the_direction(checkpoints, trained, tmp_path):
     network, space = trained
-    settings = settings_for(
-        checkpoints, tmp_path, flow="exact", given_frames=2, num_videos=20
-    )
+    settings = settings_for(checkpoints, tmp_path, flow="exact", given_frames=2, num_videos=20)
     space = with_settings(space, settings)
-    ((given, states, _),) = sample_batches(settings, network, space)
+    ((given, states, _),) = batches_of(settings, network, space)
     (x0, y0), (x1, y1) = given[:, 0].T, given[:, 1].T
     direction = (x0 * y1 - y0 * x1 < 0).astype(int)  # 0 is counter-clockwise
     assert 0 < direction.sum() < 20
@@ -128,7 +137,7 @@ def test_exact_flow_with_two_given_frames_keeps_the_direction(
 def test_learned_flow_is_the_networks_own_prediction(checkpoints, trained, tmp_path):
     network, space = trained
     settings = settings_for(checkpoints, tmp_path)
-    ((given, states, means),) = sample_batches(settings, network, space)
+    ((given, states, means),) = batches_of(settings, network, space)
     first = space.encode(given[:, 0])
     with torch.no_grad():
         for k in range(4):
@@ -136,12 +145,10 @@ def test_learned_flow_is_the_networks_own_prediction(checkpoints, trained, tmp_p
             torch.testing.assert_close(means[k], predicted, rtol=1e-4, atol=1e-5)
 
 
-def test_given_frames_are_fresh_ones_and_noise_is_standard(
-    checkpoints, trained, tmp_path
-):
+def test_given_frames_are_fresh_ones_and_noise_is_standard(checkpoints, trained, tmp_path):
     network, space = trained
     settings = settings_for(checkpoints, tmp_path, num_videos=700, steps=1)
-    batches = list(sample_batches(settings, network, space))
+    batches = list(batches_of(settings, network, space))
     assert [len(given) for given, _, _ in batches] == [256, 256, 188]
     given = np.concatenate([given[:, 0] for given, _, _ in batches])
     assert len(np.unique(given, axis=0)) == 700
@@ -160,7 +167,7 @@ def test_arrays_of_the_npz(checkpoints, trained, tmp_path):
     network, space = trained
     settings = settings_for(checkpoints, tmp_path, show_steps=(0, 3, 4))
     write_npz(settings, network, space, settings.npz)
-    ((given, states, means),) = sample_batches(settings, network, space)
+    ((given, states, means),) = batches_of(settings, network, space)
     with np.load(settings.npz, allow_pickle=False) as arrays:
         assert {name: (a.shape, a.dtype.kind) for name, a in arrays.items()} == {
             "frames": ((5, 8, 51, 51), "f"),
@@ -194,7 +201,7 @@ def test_arrays_do_not_depend_on_how_they_were_batched_to_disk(
     network, space = trained
     settings = settings_for(checkpoints, tmp_path, show_steps=(0, 4))
     write_npz(settings, network, space, settings.npz)
-    batches = list(sample_batches(settings, network, space))
+    batches = list(batches_of(settings, network, space))
     assert [len(given) for given, _, _ in batches] == [2, 2, 1]
     with np.load(settings.npz) as arrays:
         for i, k in [(0, 0), (1, 4)]:
@@ -213,11 +220,7 @@ def test_fewer_videos_are_the_first_ones_in_whole_batches(
     monkeypatch.setattr(sampling, "BATCH_SIZE", 2)
     network, space = trained
     few, many = [
-        list(
-            sample_batches(
-                settings_for(checkpoints, tmp_path, num_videos=n), network, space
-            )
-        )
+        list(batches_of(settings_for(checkpoints, tmp_path, num_videos=n), network, space))
         for n in (4, 5)
     ]
     for (given, states, means), (given_2, states_2, means_2) in zip(few, many):
@@ -225,14 +228,12 @@ def test_fewer_videos_are_the_first_ones_in_whole_batches(
         assert torch.equal(states, states_2) and torch.equal(means, means_2)
 
 
-def test_two_given_frames_are_drawn_and_the_rest_is_decoded(
-    checkpoints, trained, tmp_path
-):
+def test_two_given_frames_are_drawn_and_the_rest_is_decoded(checkpoints, trained, tmp_path):
     _, space = trained
     settings = settings_for(checkpoints, tmp_path, given_frames=2, flow="exact")
     network, space = flow.FlowNetwork(settings), with_settings(space, settings)
     write_npz(settings, network, space, settings.npz)
-    ((given, states, _),) = sample_batches(settings, network, space)
+    ((given, states, _),) = batches_of(settings, network, space)
     with np.load(settings.npz) as arrays:
         frames = arrays["frames"]
     assert frames.shape == (5, 8, 51, 51)
@@ -251,9 +252,7 @@ def arguments(checkpoints, tmp_path, *more):
 
 def test_gif_shows_the_generated_videos(checkpoints, command, tmp_path):
     outputs = ["--gif", f"{tmp_path}/o.gif", "--npz", f"{tmp_path}/o.npz"]
-    status, _, err = command(
-        sampling, SampleSettings, *arguments(checkpoints, tmp_path, *outputs)
-    )
+    status, _, err = command(sampling, SampleSettings, *arguments(checkpoints, tmp_path, *outputs))
     assert status == 0, err
     gif = iio.imread(tmp_path / "o.gif", index=None, mode="L")[:, 1::3, 1::3]
     with np.load(tmp_path / "o.npz") as arrays:
@@ -264,9 +263,7 @@ def test_gif_shows_the_generated_videos(checkpoints, command, tmp_path):
 def test_png_is_the_film_strip(checkpoints, command, tmp_path):
     outputs = ["--png", f"{tmp_path}/o.png", "--npz", f"{tmp_path}/o.npz"]
     outputs += ["--show-steps", "0", "2", "5"]
-    status, _, err = command(
-        sampling, SampleSettings, *arguments(checkpoints, tmp_path, *outputs)
-    )
+    status, _, err = command(sampling, SampleSettings, *arguments(checkpoints, tmp_path, *outputs))
     assert status == 0, err
     strip = iio.imread(tmp_path / "o.png")
     with np.load(tmp_path / "o.npz") as arrays:
@@ -298,9 +295,7 @@ def test_outputs_are_the_same_bytes_twice(checkpoints, command, tmp_path):
         line = arguments(checkpoints, tmp_path, *outputs)
         status, _, err = command(sampling, SampleSettings, *line)
         assert status == 0, err
-        files[name] = {
-            kind: (tmp_path / f"{name}.{kind}").read_bytes() for kind in ("gif", "png")
-        }
+        files[name] = {kind: (tmp_path / f"{name}.{kind}").read_bytes() for kind in ("gif", "png")}
         with np.load(tmp_path / f"{name}.npz") as arrays:
             files[name] |= {key: array.tobytes() for key, array in arrays.items()}
     assert files["a"] == files["b"]
@@ -312,10 +307,8 @@ def test_other_steps_same_noise(checkpoints, trained, tmp_path):
     """More steps refine the same videos: first frames and noise stay."""
     network, space = trained
     runs = [
-        next(
-            sample_batches(settings_for(checkpoints, tmp_path, steps=n), network, space)
-        )
+        next(sample_batches(settings_for(checkpoints, tmp_path, steps=n), network, space))
         for n in (2, 9)
     ]
     np.testing.assert_array_equal(runs[0][0], runs[1][0])
-    assert torch.equal(runs[0][1][0], runs[1][1][0])
+    assert torch.equal(runs[0][1][0][0], runs[1][1][0][0])

@@ -1,0 +1,62 @@
+"""Files that are written whole or not at all, and pictures made of frames."""
+
+import contextlib
+import glob
+import os
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+
+
+def is_running(pid: str) -> bool:
+    """Whether there is a process of this id: its temporary files are no leftovers."""
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, OverflowError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextlib.contextmanager
+def replacing(path: Path):
+    """Yield a temporary path in the same folder, moved over `path` at the end: a kill
+    leaves the old file or the new one. Leftovers of killed processes are removed."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        pid, _, _ = leftover.name.removeprefix(f".{path.name}.").partition(".")
+        if not is_running(pid):
+            leftover.unlink(missing_ok=True)
+    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def tile(videos: np.ndarray, across: int) -> np.ndarray:
+    """Lay frames out in rows with a grey line between them: (n, ..., 51, 51) in [0, 1]
+    -> (..., height, width) uint8."""
+    videos = np.pad(videos, [(0, -len(videos) % across)] + [(0, 0)] * (videos.ndim - 1))
+    line = [(0, 0)] * (videos.ndim - 2) + [(1, 0), (1, 0)]
+    framed = np.pad(np.clip(videos, 0, 1), line, constant_values=0.4)
+    rows = [
+        np.concatenate(framed[i : i + across], axis=-1) for i in np.arange(0, len(framed), across)
+    ]
+    return (255 * np.concatenate(rows, axis=-2)).round().astype(np.uint8)
+
+
+def write_gif(path: Path, videos: np.ndarray) -> None:
+    """Write videos (n, frames, 51, 51) in [0, 1] as one looping GIF, side by side and
+    three times enlarged."""
+    images = (
+        tile(videos, across=int(np.ceil(np.sqrt(len(videos)))))
+        .repeat(3, axis=-1)
+        .repeat(3, axis=-2)
+    )
+    with replacing(path) as temporary:
+        temporary.write_bytes(
+            iio.imwrite("<bytes>", images, extension=".gif", duration=250, loop=0)
+        )
