@@ -61,13 +61,11 @@ class FrameSettings:
     """What a frame looks like."""
 
     range: float = 0.8
-    """Centres lie in [-range, range] in x and y, and on circles of radius range/4 to
-    range."""
+    """Centres lie in [-range, range] in x and y; circles have radii from range/4 to range."""
     half_width: float = 0.2
     """Half the side of the square; 0.2 is 5 pixels."""
     hard_edges: bool = False
-    """Light a pixel fully or not at all, as the frames of the original post look, and
-    not by the covered share of its area."""
+    """Light a pixel fully or not at all, as in the original post, not by its covered share."""
 
     def __post_init__(self) -> None:
         require(0 < self.range <= 1, f"--range must lie in (0, 1], not {self.range}")
@@ -118,14 +116,11 @@ class AutoencoderSettings(FrameSettings):
     embed_dim: int = 2
     """Numbers per frame, d, 1 to 512."""
     plain: bool = False
-    """An ordinary decoder, SiLU before each up-convolution and no linear path, and a
-    gentler training: a control for this repo's own design."""
+    """An ordinary decoder, trained more gently: a control for this repo's own design."""
     hidden_layers: int = 0
-    """Hidden fully connected layers (256 wide) between code and feature map, on both
-    sides, 0 to 8."""
+    """Hidden fully connected layers (256 wide) beside the code, on both sides, 0 to 8."""
     blur: float = 8.0
-    """Blur of the training images at the start, in pixels, 0 to 25; fades out over the
-    first half. 0 is none."""
+    """Blur of the training images at the start, in pixels, 0 to 25; gone after the first half."""
     autoencoder_steps: int = 800
     """Training steps of the autoencoder."""
     seed: int = 0
@@ -296,8 +291,7 @@ class Geometry(AnalysisSettings):
 
 @dataclass(frozen=True)
 class Superposition(AnalysisSettings):
-    """Are the extra squares the other direction? Contrast, calibration, decoder
-    control."""
+    """Are the extra squares the other direction? Contrast, calibration, decoder control."""
 
     dims: tuple[int, ...] = (2, 100)
     """Embedding dimensions to compare."""
