@@ -136,19 +136,22 @@ def geometry_tables(numbers: dict[str, Any]) -> dict[str, str]:
 
 
 def benchmark_tables(numbers: dict[str, Any]) -> dict[str, str]:
-    """Quality and time, mean over the seeds and the worst and best of them."""
+    """Quality and time, mean over the seeds, and which of them are the lowest and the highest."""
     quality, dims = numbers["quality"], list(numbers["quality"])
-    rows = [
-        [
-            name,
-            *[
-                "{mean:.2f} ({lowest:.2f} to {highest:.2f})".format(**quality[d][name])
-                for d in dims
-            ],
-        ]
-        for name in quality[dims[0]]
-    ]
-    head = ["mean over the seeds (lowest to highest seed)", *[f"*d* = {dim}" for dim in dims]]
+
+    def with_extremes(value: dict[str, Any]) -> str:
+        seeds, mean = value["seeds"], f"{value['mean']:.2f}"
+        low, high = min(seeds), max(seeds)
+        if low == high:
+            return f"{mean} (every seed)"
+        lowest, highest = (
+            f"{low:.2f}, seed {seeds.index(low)}",
+            f"{high:.2f}, seed {seeds.index(high)}",
+        )
+        return f"{mean} ({lowest}; {highest})"
+
+    rows = [[name, *[with_extremes(quality[d][name]) for d in dims]] for name in quality[dims[0]]]
+    head = ["mean over the seeds (lowest; highest)", *[f"*d* = {dim}" for dim in dims]]
     costs = [[name, *[f"{value[d]}" for d in dims]] for name, value in numbers["costs"].items()]
     return {"quality": table(head, rows), "costs": table(["", *head[1:]], costs)}
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ sys.path.insert(0, str(ROOT))
 import autoencoder
 import flow
 import report
-from analyze import quietly, rounded, train_all, train_one, write_json
+from analyze import each_over_seeds, quietly, rounded, train_all, train_one, write_json
 from data import NUM_FRAMES, orbits, random_first_centers, render
 from experiments import fresh_samples
 from flow import true_law
@@ -273,18 +274,11 @@ def sweep_efficiency() -> str:
 
 def main(settings: BenchmarkSettings) -> None:
     """Measure, print the tables, and write the numbers."""
-    tables: dict[str, dict[str, dict[str, float]]] = {}
+    tables: dict[str, dict[str, Any]] = {}
     costs: dict[str, dict[str, str]] = {}
     for dim in settings.dims:
         runs = [from_nothing(dim, seed) for seed in range(settings.seeds)]
-        tables[str(dim)] = {
-            name: {
-                "mean": float(np.mean([run[name] for run in runs])),
-                "lowest": min(run[name] for run in runs),
-                "highest": max(run[name] for run in runs),
-            }
-            for name in runs[0]
-        }
+        tables[str(dim)] = each_over_seeds(runs)
         for name, told in stage_costs(dim).items():
             costs.setdefault(name, {})[str(dim)] = told
     numbers = rounded({"quality": tables, "costs": costs, "sweep": sweep_efficiency()})
