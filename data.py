@@ -55,8 +55,8 @@ def render(
         weights = np.exp(-0.5 * (np.arange(-FRAME_SIZE, FRAME_SIZE + 1) / blur) ** 2)
         index = np.arange(FRAME_SIZE)
         coverage = coverage @ (weights / weights.sum())[FRAME_SIZE + index[:, None] - index]
-    columns, rows = coverage[..., 0, :], coverage[..., 1, ::-1]
-    return (rows[..., :, None] * columns[..., None, :]).astype(np.float32)
+    columns, rows = np.moveaxis(coverage.astype(np.float32), -2, 0)
+    return rows[..., ::-1, None] * columns[..., None, :]
 
 
 def grid_centers(range_: float, side: int = 21) -> np.ndarray:

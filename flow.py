@@ -67,7 +67,8 @@ class LatentSpace:
     def decode(self, latents: Tensor) -> Tensor:
         """Video latents (n, frames * d) -> frames (n, frames, 51, 51)."""
         flat = latents.reshape(-1, self.settings.embed_dim) * self.std + self.mean
-        return self.autoencoder.decode(flat).reshape(len(latents), -1, 51, 51)
+        frames = torch.cat([self.autoencoder.decode(batch) for batch in flat.split(128)])
+        return frames.reshape(len(latents), -1, 51, 51)
 
 
 def random_latent_videos(rings: Tensor, n: int, ccw_share: float) -> Tensor:
@@ -136,15 +137,16 @@ class TrueLaw:
 def true_law(space: LatentSpace, first_centers: np.ndarray, direction: Tensor) -> TrueLaw:
     """The law of the videos that start at these centres (n, 2). The direction (n,) only
     matters if two frames are given."""
-    both = space.encode(orbits(first_centers))  # (n, 2, 8, d)
-    n_given, n = space.settings.given_frames, len(both)
-    given = both[torch.arange(n), direction, :n_given].flatten(1)
+    ccw = space.encode(orbits(first_centers)[:, 0])  # (n, 8, d)
+    cw = ccw[:, -torch.arange(NUM_FRAMES) % NUM_FRAMES]  # the same ring, the other way around
+    n_given, n = space.settings.given_frames, len(ccw)
+    given = torch.where(direction[:, None, None] == 0, ccw, cw)[:, :n_given].flatten(1)
     prior = (
         torch.full((n, 1), space.settings.ccw_share)
         if n_given == 1
         else (direction[:, None] == 0).float()
     )
-    return TrueLaw(given, both[:, 0, n_given:].flatten(1), both[:, 1, n_given:].flatten(1), prior)
+    return TrueLaw(given, ccw[:, n_given:].flatten(1), cw[:, n_given:].flatten(1), prior)
 
 
 # ---------------------------------------------------------------- the network
