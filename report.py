@@ -151,9 +151,27 @@ def benchmark_tables(numbers: dict[str, Any]) -> dict[str, str]:
         return f"{mean} ({lowest}; {highest})"
 
     rows = [[name, *[with_extremes(quality[d][name]) for d in dims]] for name in quality[dims[0]]]
-    head = ["mean over the seeds (lowest; highest)", *[f"*d* = {dim}" for dim in dims]]
-    costs = [[name, *[f"{value[d]}" for d in dims]] for name, value in numbers["costs"].items()]
-    return {"quality": table(head, rows), "costs": table(["", *head[1:]], costs)}
+    quality_table = table(
+        ["mean over the seeds (lowest; highest)", *[f"*d* = {dim}" for dim in dims]], rows
+    )
+    columns = {
+        "steps": "{:.0f}",
+        "ms a step": "{:.1f}",
+        "GFLOP a step": "{:.2f}",
+        "a step's share of the peak": "{:.0%}",
+        "share of the step in products": "{:.0%}",
+        "their share of the peak": "{:.0%}",
+        "peak memory, MiB": "{:.0f}",
+    }
+    rows = [
+        [
+            f"{stage}, *d* = {dim}",
+            *[form.format(value[name]) if name in value else "" for name, form in columns.items()],
+        ]
+        for dim in dims
+        for stage, value in numbers["stages"][dim].items()
+    ]
+    return {"quality": quality_table, "stages": table(["", *columns], rows)}
 
 
 TABLES = {

@@ -146,7 +146,7 @@ def matrix_peak() -> float:
     return 2 * 2048**3 / min(times)
 
 
-def step_cost(model: nn.Module, draw_loss: Callable[[], Tensor]) -> str:
+def step_cost(model: nn.Module, draw_loss: Callable[[], Tensor]) -> dict[str, float]:
     """What a training step costs, and how near its matrix products and convolutions
     come to the matrix peak."""
     optimizer, schedule = autoencoder.optimizer_and_schedule(model, 1e-3, 1000, 0.95, 0.0)
@@ -167,16 +167,18 @@ def step_cost(model: nn.Module, draw_loss: Callable[[], Tensor]) -> str:
             step()
     events = [event for event in profiler.key_averages() if event.key in MATRIX_PRODUCTS]
     products = sum(event.self_cpu_time_total for event in events) / 30 / 1e6
-    return (
-        f"{1e3 * seconds:.2f} ms, {operations / 1e9:.2f} GFLOP: "
-        f"{100 * operations / seconds / peak:.0f} % of the matrix peak of {peak / 1e9:.0f} GFLOP/s; "
-        f"{100 * products / seconds:.0f} % of the time in matrix products and convolutions, at "
-        f"{100 * operations / products / peak:.0f} % of the peak"
-    )
+    return {
+        "ms a step": 1e3 * seconds,
+        "GFLOP a step": operations / 1e9,
+        "matrix peak, GFLOP a second": peak / 1e9,
+        "a step's share of the peak": operations / seconds / peak,
+        "share of the step in products": products / seconds,
+        "their share of the peak": operations / products / peak,
+    }
 
 
-def training_costs(settings: FlowSettings) -> dict[str, str]:
-    """What a training step of each stage costs, its data included."""
+def training_costs(settings: FlowSettings) -> list[dict[str, float]]:
+    """What a training step of the autoencoder and of the flow costs, its data included."""
     coder, network = autoencoder.Autoencoder(settings), flow.FlowNetwork(settings)
     rng = np.random.default_rng(0)
     rings = torch.randn(flow.NUM_RINGS, NUM_FRAMES, settings.embed_dim)
@@ -193,16 +195,14 @@ def training_costs(settings: FlowSettings) -> dict[str, str]:
         x = flow.interpolate(z, torch.randn_like(z), t)
         return (((network(x, given, t) - z) / (1 - t).clamp_min(0.2)) ** 2).mean()
 
-    return {
-        f"autoencoder, each of {settings.autoencoder_steps} steps": step_cost(
-            coder, autoencoder_loss
-        ),
-        f"flow, each of {settings.flow_steps} steps": step_cost(network, flow_loss),
-    }
+    return [
+        {"steps": settings.autoencoder_steps} | step_cost(coder, autoencoder_loss),
+        {"steps": settings.flow_steps} | step_cost(network, flow_loss),
+    ]
 
 
 @torch.no_grad()
-def sampling_cost(settings: SampleSettings) -> str:
+def sampling_cost(settings: SampleSettings) -> dict[str, float]:
     """How long 1024 videos take, and the sampler's time over that of its bare network
     calls, decoding apart: median of 9, taken in turns."""
     network, space, _ = flow.load_or_train(settings.flow_settings())
@@ -223,19 +223,18 @@ def sampling_cost(settings: SampleSettings) -> str:
             for _ in sample(predictor("learned", network, law), noise, settings.steps):
                 pass
         ratios.append((time.perf_counter() - middle) / (middle - start))
-    told = f"{seconds:.2f} s with decoding; the sampler takes {np.median(ratios):.2f} times"
-    return f"{told} as long as its network calls"
+    return {"seconds": seconds, "over network calls": float(np.median(ratios))}
 
 
-def stage_costs(dim: int) -> dict[str, str]:
-    """What each stage costs: its training step, sampling, and its memory."""
+def stage_costs(dim: int) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
+    """What each stage costs, its memory included; and what 1024 videos cost."""
     with tempfile.TemporaryDirectory() as name:
         folder, memory = Path(name), []
         for script in ("autoencoder.py", "flow.py", "sample.py"):
             options = ["--gif", "out.gif"] if script == "sample.py" else []
-            memory.append(run_stage(script, dim, folder, *options)[1])
-        costs = training_costs(FlowSettings(embed_dim=dim))
-        costs["1024 videos"] = sampling_cost(
+            memory.append({"peak memory, MiB": run_stage(script, dim, folder, *options)[1]})
+        coder, network = training_costs(FlowSettings(embed_dim=dim))
+        sampling = sampling_cost(
             SampleSettings(
                 embed_dim=dim,
                 num_videos=1024,
@@ -243,11 +242,11 @@ def stage_costs(dim: int) -> dict[str, str]:
                 checkpoint_dir=folder / "checkpoints",
             )
         )
-    costs["peak memory of the stages, MiB"] = ", ".join(f"{peak:.0f}" for peak in memory)
-    return costs
+    stages = {"autoencoder": coder | memory[0], "flow": network | memory[1], "sampling": memory[2]}
+    return stages, sampling
 
 
-def sweep_efficiency() -> str:
+def sweep_efficiency() -> dict[str, float]:
     """How well eight trainings fill all cores: the time one after the other on one
     thread, over cores times the time in parallel."""
     seconds = []
@@ -265,8 +264,8 @@ def sweep_efficiency() -> str:
                     quietly(train_one, job)
             seconds.append(time.perf_counter() - start)
     cores = os.cpu_count() or 1
-    share = 100 * seconds[1] / cores / seconds[0]
-    return f"{seconds[1]:.0f} s on one core, {seconds[0]:.0f} s on {cores}: {share:.0f} % efficient"
+    efficiency = seconds[1] / cores / seconds[0]
+    return {"one core": seconds[1], "cores": cores, "all": seconds[0], "efficiency": efficiency}
 
 
 # ---------------------------------------------------------------- the command
@@ -274,17 +273,16 @@ def sweep_efficiency() -> str:
 
 def main(settings: BenchmarkSettings) -> None:
     """Measure, print the tables, and write the numbers."""
-    tables: dict[str, dict[str, Any]] = {}
-    costs: dict[str, dict[str, str]] = {}
+    numbers: dict[str, Any] = {"quality": {}, "stages": {}, "1024 videos": {}}
     for dim in settings.dims:
         runs = [from_nothing(dim, seed) for seed in range(settings.seeds)]
-        tables[str(dim)] = each_over_seeds(runs)
-        for name, told in stage_costs(dim).items():
-            costs.setdefault(name, {})[str(dim)] = told
-    numbers = rounded({"quality": tables, "costs": costs, "sweep": sweep_efficiency()})
+        numbers["quality"][f"{dim}"] = each_over_seeds(runs)
+        numbers["stages"][f"{dim}"], numbers["1024 videos"][f"{dim}"] = stage_costs(dim)
+    numbers = rounded(numbers | {"8 trainings": sweep_efficiency()})
     for table in report.tables("benchmark", numbers).values():
         print(f"\n{table}")
-    print(f"\n8 trainings: {numbers['sweep']}")
+    for name in ("1024 videos", "8 trainings"):
+        print(f"\n{name}: {numbers[name]}")
     if settings.out is not None:
         write_json(settings.out, numbers)
 
