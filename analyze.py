@@ -5,13 +5,14 @@
     python analyze.py commitment      # when is the direction decided?
     python analyze.py geometry        # is a grid of squares a grid in latent space?
     python analyze.py opening         # the animation at the top of the README
-    python analyze.py all             # all of it, and the README's numbers; an hour
+    python analyze.py readme          # fill the numbers in the README from the JSON files
+    python analyze.py all             # all of it from nothing; an hour or two
 
 A sub-command trains the checkpoints it lacks, one thread each on all cores, measures them in
 parallel (experiments.py says what, measures.py how), draws figures/NAME.png (figures.py), writes
-figures/NAME.json and prints the README's tables (report.py). An interrupted run goes on where it
-stopped. Every number is over several seeds, each with its own autoencoder and flow, and every
-claim has a null or a control beside it.
+figures/NAME.json and prints the README's tables (report.py). What an interrupted run has trained
+is not trained again. Every number is over several seeds, each with its own autoencoder and flow,
+and every claim has a null or a control beside it; the pictures show the first seed.
 """
 
 import contextlib
@@ -42,13 +43,14 @@ from settings import (
     Readme,
     Superposition,
     read_command_line,
+    require,
     run,
 )
 
 Command = Blobs | Superposition | Commitment | Geometry | Opening | Readme | All
 
 if __name__ == "__main__":
-    settings = read_command_line(Command)  # before torch is imported: a second
+    settings = read_command_line(Command)  # first, since importing torch takes a second
 
 import torch
 
@@ -156,10 +158,10 @@ def analyze_blobs(settings: Blobs) -> dict[str, Any]:
         steps[str(dim)] = each_over_seeds(shares)
     sweep: dict[str, Any] = {}
     for dim in settings.sweep_dims:
-        one = np.array([run["state"] for run in runs[dim]])[:, ::5, 1]  # (seeds, every 5th step)
+        one = np.array([run["state"] for run in runs[dim]])[..., 1]  # (seeds, steps 0 to 50)
         null = [run["null"][1] for run in runs[dim]]
-        values = {"steps 0, 5, 10": one[:, :3].mean(1), "worst step": one.min(1)}
-        values |= {"step 50": one[:, -1], "null": null}
+        values = {"steps 0, 5, 10": one[:, [0, 5, 10]].mean(1), "worst step": one.min(1)}
+        values |= {"step 10": one[:, 10], "step 50": one[:, 50], "null": null}
         sweep[str(dim)] = {name: over_seeds(value) for name, value in values.items()}
     numbers = {"steps": steps, "sweep": sweep}
     strips = {dim: runs[dim][0]["strips"] for dim in settings.dims}
@@ -218,6 +220,15 @@ def analyze_geometry(settings: Geometry) -> dict[str, Any]:
             }
             for recipe in ("no blur", "plain")
         }
+        numbers["seeds that fold at range 0.4"] = {
+            recipe: {
+                ratio: f"{folded[recipe, r, half]} of {settings.seeds}"
+                for ratio, pairs in OVERLAPS.items()
+                for r, half in pairs
+                if r == 0.4
+            }
+            for recipe in ("no blur", "plain")
+        }
         figures.save(settings.out_dir / "overlap.png", figures.draw_overlap(numbers["cases"]))
     return numbers
 
@@ -253,7 +264,7 @@ def analyze_superposition(settings: Superposition) -> dict[str, Any]:
         "calibration": {},
         "additivity": {name: over_seeds(runs) for name, runs in additivity.items()},
     }
-    state = np.array(numbers["contrast"][f"dim {settings.dims[-1]}"]["learned state"]["mean"])
+    state = np.array(numbers["contrast"][f"dim {max(settings.dims)}"]["learned state"]["mean"])
     numbers["state above controls, points"] = 100 * (state[:, 0] - state[:, 1]).max()
     for name, runs in calibration.items():
         told = each_over_seeds([{key: run[key] for key in ("at_0", "lit")} for run in runs])
@@ -329,14 +340,16 @@ def experiment(settings: AnalysisSettings) -> None:
     trained = len(list(settings.checkpoint_dir.glob("*.pt"))) - before
     costs_file = folder / "costs.json"
     costs = json.loads(costs_file.read_text()) if costs_file.exists() else {}
-    costs[name] = f"{trained} trainings, {minutes} min {seconds} s on {os.cpu_count()} cores"
+    cost = f"{trained} trainings, {minutes} min {seconds} s on {os.cpu_count()} cores"
+    if trained or name not in costs:  # a run that only measures again says nothing of what it costs
+        costs[name] = cost
     write_json(costs_file, costs)
     if numbers is not None:
         numbers = rounded(numbers)
         write_json(folder / f"{name}.json", numbers)
         for table in report.tables(name, numbers).values():
             print(f"\n{table}")
-    print(f"\nwrote {folder}/{name}.*: {costs[name]}")
+    print(f"\nwrote {folder}/{name}.*: {cost}")
 
 
 def main(settings: Command) -> None:
@@ -344,9 +357,10 @@ def main(settings: Command) -> None:
     if isinstance(settings, All):
         benchmark = Path(__file__).parent / "tests" / "benchmark.py"
         settings.out_dir.mkdir(parents=True, exist_ok=True)
-        subprocess.run(
-            [sys.executable, benchmark, "--out", settings.out_dir / "benchmark.json"], check=True
-        )
+        out = settings.out_dir / "benchmark.json"
+        command = [sys.executable, benchmark, "--seeds", str(settings.seeds), "--out", out]
+        status = subprocess.run(command, check=False).returncode
+        require(status == 0, "the benchmark failed, as told above")
         shared = {field.name: getattr(settings, field.name) for field in fields(AnalysisSettings)}
         for kind in EXPERIMENTS:
             experiment(kind(**shared))

@@ -1,19 +1,18 @@
-"""Stage 2 of 5: the autoencoder. A small CNN squeezes each frame to d numbers and draws
-it again.
+"""Stage 2 of 5: the autoencoder. A small CNN squeezes each frame to d numbers and draws it again.
 
     python autoencoder.py --embed-dim 2        # checkpoints/autoencoder_dim2.pt; 10 s
 
-The code in the middle is one linear layer wide, on both sides: no hidden fully
-connected layers unless --hidden-layers asks for them. The decoder keeps a linear path
-from the code to the image, and its residual blocks start at zero, so it bends only as
-far as the data make it: with 100 numbers it stays nearly additive (the mean of two
-codes decodes as two half-bright squares), with 2 numbers it can't (one square in
-between).
+One linear layer leads to the d numbers, and one leads away from them (--hidden-layers puts more).
+The decoder's up-convolutions have no activations between them, and its residual blocks start as
+the identity: at first it is linear, but for the leaky rectifier at its end, and it bends only as
+far as the data make it. With 100 numbers it stays nearly additive (the mean of two codes decodes
+as two half-bright squares), with 2 numbers it can't (one square in between). --plain is the control:
+an ordinary decoder, with activations, the usual initialisation, and a gentler training.
 
-Squares that don't overlap look equally different however far apart they are, so the loss
-doesn't say which of them are near each other, and a 2-D code can end up torn. Blurring
-the training images makes distant squares overlap; the blur fades to nothing over the
-first half of the training. --blur 0 switches it off.
+Squares that don't overlap look equally different however far apart they are, so the loss doesn't
+say which of them are near each other, and a 2-D code can end up torn. Blurring the training images
+makes distant squares overlap; the blur fades to nothing over the first half of the training.
+--blur 0 switches it off.
 """
 
 import itertools
@@ -25,7 +24,7 @@ from tqdm import trange
 from settings import AutoencoderSettings, FrameSettings, read_command_line, require, run
 
 if __name__ == "__main__":
-    settings = read_command_line(AutoencoderSettings)  # before torch is imported: a second
+    settings = read_command_line(AutoencoderSettings)  # first, since importing torch takes a second
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +42,8 @@ BATCH_SIZE = 32
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(SiLU(conv(SiLU(x)))); unless plain, it starts as x itself."""
+    """x + conv(SiLU(conv(SiLU(x)))), (n, 32, 7, 7) -> the same. Unless plain, the last convolution
+    starts at zero, and so the block as the identity."""
 
     def __init__(self, plain: bool) -> None:
         super().__init__()
@@ -85,17 +85,16 @@ class Autoencoder(nn.Module):
         )
 
     def encode(self, frames: Tensor) -> Tensor:
-        """(n, 51, 51) in [0, 1] -> (n, d)."""
+        """Frames (n, 51, 51) in [0, 1] -> latents (n, d), of any size (flow.py scales them)."""
         return self.encoder(frames[:, None])
 
     def decode(self, latents: Tensor) -> Tensor:
-        """(n, d) -> (n, 51, 51), about [0, 1]."""
+        """Latents (n, d) -> frames (n, 51, 51), about [0, 1], not clipped."""
         return self.decoder(latents)[:, 0]
 
 
 def fully_connected(widths: list[int]) -> list[nn.Module]:
-    """Linear layers of these widths, a SiLU between each two: [a, b] is a single
-    Linear."""
+    """Linear layers of these widths, a SiLU between each two: [a, b] is a single Linear."""
     layers: list[nn.Module] = []
     for i, (n_in, n_out) in enumerate(itertools.pairwise(widths)):
         layers += ([nn.SiLU()] if i else []) + [nn.Linear(n_in, n_out)]
@@ -106,7 +105,8 @@ def fully_connected(widths: list[int]) -> list[nn.Module]:
 def encode_centers(model: Autoencoder, centers: np.ndarray, settings: FrameSettings) -> Tensor:
     """Render squares at the centres (..., 2) and encode them: latents (..., d). In batches that
     fit the processor's cache: twice as fast."""
-    batches = np.array_split(centers.reshape(-1, 2), max(1, centers.size // 256))
+    flat = centers.reshape(-1, 2)
+    batches = np.array_split(flat, max(1, len(flat) // 128))
     latents = [model.encode(torch.from_numpy(render(batch, settings))) for batch in batches]
     return torch.cat(latents).reshape(*centers.shape[:-1], -1)
 
@@ -115,16 +115,16 @@ def encode_centers(model: Autoencoder, centers: np.ndarray, settings: FrameSetti
 
 
 def blur_at(step: int, settings: AutoencoderSettings) -> float:
-    """Blur in pixels at a training step: falls as the square of the time left, to 0 at
-    half of the training."""
+    """Blur in pixels at a training step: --blur at first, falling as a square to 0 at half of the
+    training."""
     return settings.blur * max(0.0, 1 - 2 * step / settings.autoencoder_steps) ** 2
 
 
 def optimizer_and_schedule(
     model: nn.Module, learning_rate: float, steps: int, beta2: float, weight_decay: float
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """AdamW (arXiv:1711.05101) with a linear warm-up over 100 steps and a linear decay
-    to 0, for both trainings."""
+    """AdamW (arXiv:1711.05101), its learning rate warmed up over 100 steps and, at the same time,
+    falling linearly to 0 at the end. For both trainings."""
     optimizer = torch.optim.AdamW(
         model.parameters(),
         lr=learning_rate,
@@ -154,10 +154,10 @@ def take_step(
 
 
 def train(settings: AutoencoderSettings) -> Autoencoder:
-    """Train on squares at random centres, uniform in [-range, range]^2, a fresh batch
-    each step, mean squared error."""
+    """Train on squares at random centres, x and y uniform in [-range, range], a fresh batch each
+    step, mean squared error. The rates are the best of a few tried, over seeds, for both dims."""
     torch.manual_seed(settings.seed)
-    rng = np.random.default_rng((settings.seed, 1))
+    rng = np.random.default_rng((settings.seed, 1))  # each use of randomness has its own number
     model = Autoencoder(settings)
     steps = settings.autoencoder_steps
     learning_rate, weight_decay = (3e-3, 0.01) if settings.plain else (8e-3, 0.5)
@@ -174,8 +174,8 @@ def train(settings: AutoencoderSettings) -> Autoencoder:
 
 @torch.no_grad()
 def evaluate(model: Autoencoder, settings: AutoencoderSettings) -> dict[str, float]:
-    """Mean squared error and intersection over union (of the pixels above one half) on
-    1000 fresh frames."""
+    """Mean squared error and intersection over union (of the pixels above one half) on 1000 fresh
+    frames."""
     rng = np.random.default_rng((settings.seed, 6))
     centers = rng.uniform(-settings.range, settings.range, (1000, 2))
     frames = torch.from_numpy(render(centers, settings))
@@ -186,8 +186,12 @@ def evaluate(model: Autoencoder, settings: AutoencoderSettings) -> dict[str, flo
 
 
 def load_or_train(settings: AutoencoderSettings) -> tuple[Autoencoder, dict[str, Any]]:
-    """The autoencoder of these settings, trained now if its checkpoint is missing, and
-    the checkpoint's content."""
+    """The autoencoder of these settings, trained now if its checkpoint is missing, and the
+    checkpoint's content.
+
+    Raises:
+        ValueError: the checkpoint is damaged or of other settings, or the training diverged.
+    """
     path = checkpoint_path("autoencoder", settings)
     if not path.exists():
         with only_one_process(path):
@@ -196,8 +200,8 @@ def load_or_train(settings: AutoencoderSettings) -> tuple[Autoencoder, dict[str,
                 model = train(settings)
                 metrics = evaluate(model, settings)
                 save_checkpoint("autoencoder", settings, model, metrics=metrics)
-    model = Autoencoder(settings)
-    return model, load_checkpoint("autoencoder", settings, model, metrics={"mse": 0.0, "iou": 0.0})
+    model, form = Autoencoder(settings), {"mse": 0.0, "iou": 0.0}  # what metrics must look like
+    return model, load_checkpoint("autoencoder", settings, model, metrics=form)
 
 
 def main(settings: AutoencoderSettings) -> None:

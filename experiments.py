@@ -1,5 +1,5 @@
-"""What is measured on one trained network: each function takes the settings of one seed, loads
-the checkpoint (analyze.py has trained it) and returns numbers.
+"""What is measured on one trained network: each function takes the settings of one seed, loads the
+checkpoint (analyze.py has trained it) and returns numbers. D = 7 d is the size of a video latent.
 """
 
 from dataclasses import dataclass
@@ -18,11 +18,14 @@ from measures import blob_near, count_blobs, grid_measures, halfway, shares, tur
 from sample import predictor, sample
 from settings import AutoencoderSettings, FlowSettings
 
-OTHER_FRAMES = [0, 1, 2, 4, 5, 6]  # frames 1, 2, 3, 5, 6, 7: the two directions differ
+# Of frames 1 to 7, those where the two directions differ, and the one where they meet
+OTHER_FRAMES, FRAME_4 = [0, 1, 2, 4, 5, 6], 3
 STEPS = [0, 1, 2, 3, 5, 7, 10, 15, 20, 30, 50]
-# A blob "is at" a place within a quarter of a side. Control places are 22.5 degrees off,
-# and from radius 0.55 on the neighbourhoods of places and controls don't touch.
+# A blob "is at" a place that is closer than a quarter of a side. Control places are 22.5 degrees
+# off, and from radius 0.55 on the neighbourhoods of places and controls don't touch.
 TOLERANCE, MIN_RADIUS = 0.1, 0.55
+# From this radius on, the squares of the two directions don't touch either.
+APART = 0.4
 TIMES = [k / 50 for k in range(45)]
 
 
@@ -58,8 +61,9 @@ def fresh_samples(
 
 
 def measure_blobs(settings: FlowSettings) -> dict[str, Any]:
-    """Shares of frames with 0, 1, 2, 3+ squares at each of 50 steps (40 videos), the null
-    (decoded noise, drawn anew), and a film strip at steps 0, 20 and 50."""
+    """Shares (4,) of frames 1 to 7 with 0, 1, 2, 3+ squares, in the "state" and "posterior_mean" of
+    40 videos at each of the steps 0 to 50, and in decoded noise, the "null"; and "strips", the
+    first video's frames 0 to 7 at steps 0, 20 and 50."""
     fresh = fresh_samples(settings, 40)
 
     def count(latents: Tensor) -> list[float]:
@@ -90,22 +94,24 @@ def measure_grid(settings: AutoencoderSettings) -> tuple[np.ndarray, dict[str, f
 
 
 def contrast(space: LatentSpace, latents: Tensor, orbit: np.ndarray) -> list[float]:
-    """Shares of frames 1-3, 5-7 with a blob at the other direction's place, and at the
-    two controls beside it (mean of both); then the share of frames 4 with two or more
-    blobs.
+    """Four shares: of frames 1-3, 5-7 with a blob at the other direction's place, and at the two
+    controls beside it (mean of both); of frames 4, and of frames 1-3, 5-7, with two or more blobs.
 
     Args:
-        latents: (n, 7 d).
+        latents: (n, D).
         orbit: places in the direction that the video does not take, (n, 7, 2).
     """
     frames = space.decode(latents).numpy()
     places = np.stack([orbit, turned(orbit, 22.5), turned(orbit, -22.5)], axis=2)
     near = blob_near(frames[:, OTHER_FRAMES], places[:, OTHER_FRAMES], TOLERANCE).mean((0, 1))
-    return [near[0], near[1:].mean(), (count_blobs(frames[:, 3]) > 1).mean()]
+    several = (count_blobs(frames) > 1).mean(0)
+    return [near[0], near[1:].mean(), several[FRAME_4], several[OTHER_FRAMES].mean()]
 
 
 def measure_contrast(settings: FlowSettings) -> dict[str, Any]:
-    """Contrast over the steps, both flows and readouts, and the null."""
+    """contrast() at STEPS, (steps, 4), of both flows and readouts, and of decoded noise, the "null";
+    200 videos, of which those with radius above MIN_RADIUS count (about 42 %). The other direction
+    is the one whose true video is farther from the finished one."""
     result: dict[str, Any] = {}
     flows: tuple[Literal["learned", "exact"], ...] = ("learned", "exact")
     for which in flows:
@@ -123,7 +129,8 @@ def measure_contrast(settings: FlowSettings) -> dict[str, Any]:
 
 @torch.no_grad()
 def measure_calibration(settings: FlowSettings) -> dict[str, Any]:
-    """1000 noisy videos x_t with known direction, t uniform up to twice t_S.
+    """1000 noisy videos x_t with known direction, radius above MIN_RADIUS, t uniform up to twice
+    t_S (at most 0.9).
 
     Returns:
         Arrays (1000,): "label" (1 is counter-clockwise), the "exact" posterior, the
@@ -162,10 +169,10 @@ def measure_calibration(settings: FlowSettings) -> dict[str, Any]:
 
 
 def measure_second_square(settings: FlowSettings) -> list[list[float]]:
-    """Learned posterior mean at STEPS, frames where the directions differ,
-    radius above 0.4: shares with one square, and with two or more, (steps, 2)."""
+    """Learned posterior mean of 100 videos at STEPS, generated frames where the directions differ,
+    radius above APART: shares with one square, and with two or more, (steps, 2)."""
     fresh = fresh_samples(settings, 100)
-    far = np.linalg.norm(fresh.centers, axis=1) > 0.4
+    far = np.linalg.norm(fresh.centers, axis=1) > APART
     frames = [i - settings.given_frames + 1 for i in OTHER_FRAMES if i + 1 >= settings.given_frames]
     counts = [
         count_blobs(fresh.space.decode(fresh.means[k, far]).numpy()[:, frames]) for k in STEPS
@@ -174,12 +181,12 @@ def measure_second_square(settings: FlowSettings) -> list[list[float]]:
 
 
 def brightness_share(space: LatentSpace, latents: Tensor, both: np.ndarray) -> Tensor:
-    """Light at the counter-clockwise places over the light at both, (n,), frames 1-3,
-    5-7; NaN where there is less than one pixel of light.
+    """Light at the counter-clockwise places over the light at both, (n,), frames 1-3, 5-7; NaN where
+    there is less than one pixel of light.
 
     Args:
-        both: (n, 2, 7, 2), the places of both directions; light is summed over a
-        square there.
+        latents: (n, D).
+        both: (n, 2, 7, 2), the places of both directions; light is summed over a square there.
     """
     frames = space.decode(latents).clamp(0, 1)[:, OTHER_FRAMES]
     masks = torch.from_numpy(render(both[:, :, OTHER_FRAMES], space.settings))
@@ -189,13 +196,13 @@ def brightness_share(space: LatentSpace, latents: Tensor, both: np.ndarray) -> T
 
 @torch.no_grad()
 def measure_additivity(settings: AutoencoderSettings) -> list[float]:
-    """The decoder alone: relative additivity error of the midpoint of two
-    codes, |D(a/2 + b/2) - D(a)/2 - D(b)/2|^2 / |D(a)/2 - D(b)/2|^2, for squares of the
-    two directions (radius > 0.4), and the share of midpoints that show two squares.
+    """The decoder alone: relative additivity error of the midpoint of two codes, |dec(a/2 + b/2) -
+    dec(a)/2 - dec(b)/2|^2 / |dec(a)/2 - dec(b)/2|^2, for squares of the two directions (400 first
+    frames, radius above APART), and the share of midpoints that show exactly two squares.
     """
     model, _ = autoencoder.load_or_train(settings)
     first = random_first_centers(400, np.random.default_rng((settings.seed, 8)), settings.range)
-    first = first[np.linalg.norm(first, axis=1) > 0.4]
+    first = first[np.linalg.norm(first, axis=1) > APART]
     both = orbits(first)[:, :, [1, 2, 3]].swapaxes(0, 1).reshape(2, -1, 2)
     a, b = encode_centers(model, both, settings)
     middle, half_a, half_b = (model.decode((a + b) / 2), model.decode(a) / 2, model.decode(b) / 2)
@@ -207,16 +214,22 @@ def measure_additivity(settings: AutoencoderSettings) -> list[float]:
 
 
 def entropy(p: Tensor) -> Tensor:
-    """Entropy of a coin with probability p, in bits."""
-    p = p.clamp(1e-12, 1 - 1e-7)
+    """Entropy of a coin with probability p, in bits; p outside of [0, 1] counts as 0 or 1."""
+    p = p.clamp(1e-12, 1 - 1e-7)  # float32 has nothing nearer to 1, so the logarithms are finite
     return -(p * p.log2() + (1 - p) * (1 - p).log2())
 
 
 @torch.no_grad()
 def measure_commitment(settings: FlowSettings) -> dict[str, Any]:
-    """H(direction | x_t) over t, exact and learned, on 1000 noisy videos
-    whose label made them; t_S; and how late the generated videos still show two
-    squares."""
+    """When the direction is decided.
+
+    Returns:
+        "curves", the mean entropy over TIMES of the exact posterior and of the learned share q, on
+        1000 noisy true videos, and "halfway", when each falls below half a bit; "t_S"; of 100
+        generated videos, the share of frames 1 and 2 with two or more squares in the posterior mean
+        at steps 0, 5, 10, 20 ("two_squares"), and in the state at step 20, and the same of frames 4
+        ("state_step_20"); and the "mean excess" loss of the flow.
+    """
     network, space, checkpoint = flow.load_or_train(settings)
     rng, n = np.random.default_rng((settings.seed, 9)), 1000
     torch.manual_seed(settings.seed)
@@ -240,7 +253,7 @@ def measure_commitment(settings: FlowSettings) -> dict[str, Any]:
         "curves": [curves["exact"], curves["learned"]],
         "halfway": [halfway(TIMES, curves["exact"]), halfway(TIMES, curves["learned"])],
         "two_squares": two,
-        "state_step_20": [float(late[:, :2].mean()), float(late[:, 3].mean())],
+        "state_step_20": [float(late[:, :2].mean()), float(late[:, FRAME_4].mean())],
         "mean excess": float(np.mean(checkpoint["metrics"]["excess"])),
     }
 
@@ -249,8 +262,8 @@ def measure_commitment(settings: FlowSettings) -> dict[str, Any]:
 
 
 def measure_steps(settings: FlowSettings) -> np.ndarray:
-    """Frames 1 to 4 of one video at all steps, (2, 51, 4, 51, 51): state, posterior mean. It is
-    the first of the fresh samples whose places and other places are well apart."""
+    """Frames 1 to 4 of one video at steps 0 to 50, (2, 51, 4, 51, 51): state, posterior mean. It is
+    the first of the fresh samples with radius above MIN_RADIUS."""
     fresh = fresh_samples(settings, 20)
     i = int(np.argmax(np.linalg.norm(fresh.centers, axis=1) > MIN_RADIUS))
     return np.stack(

@@ -30,7 +30,7 @@ def save(path: Path, figure: Any) -> None:
 
 
 def spread(plot: Any, x: Any, value: dict[str, Any], *place: int, **look: Any) -> None:
-    """Means over seeds with bars of one standard deviation; `place` is the last index."""
+    """Means over seeds with bars of one standard deviation; `place` are the last indices."""
     mean, std = np.array(value["mean"]), np.array(value["std"])
     for i in place:
         mean, std = mean[..., i], std[..., i]
@@ -123,7 +123,8 @@ def draw_geometry(grids: dict[tuple[str, float, float], np.ndarray]) -> Any:
 
 
 def draw_overlap(cases: list[dict[str, Any]]) -> Any:
-    """Warp, fold and tear against range / half width (above) and against the range (below)."""
+    """Warp, fold and tear, without blur, against range / half width (above) and against the range
+    (below)."""
     figure, axes = plt.subplots(2, 3, figsize=(10, 5), layout="constrained")
     for case in cases:
         if case["recipe"] != "no blur":
@@ -165,7 +166,8 @@ def draw_superposition(numbers: dict[str, Any]) -> Any:
         dim, _, network = name.removeprefix("dim ").partition(", ")
         looks = {"": ("o", BLUE), "two hidden layers": ("s", RED)}
         marker, color = looks.get(network, ("D", GREEN))
-        told = network or ("this repo" if dim == "2" else None)
+        first = name == next(iter(numbers["additivity"]))
+        told = network or ("this repo" if first else None)
         spread(plot, int(dim), value, 0, fmt=marker, ms=4, color=color, label=told)
     plot.set(xscale="log", xlabel="embedding dimension d", ylabel="relative additivity error")
     plot.set_title("the decoder alone")
@@ -199,7 +201,7 @@ def draw_commitment(numbers: dict[str, Any], ends: list[int], settings: Commitme
             low, high = mean[i] - std[i], mean[i] + std[i]
             curves.fill_between(TIMES, low, high, color=color, alpha=0.2, lw=0)
         curves.axvline(value["t_S"]["mean"], color=color, ls=":", label=f"{name}, $t_S$")
-        lengths = {n: f"dim {dim}, steps {n}" for n in settings.lengths}
+        lengths = {n: f"dim {dim}, steps {n}" for n in sorted(settings.lengths)}
         lengths[settings.flow_steps] = f"dim {dim}"
         late = [numbers[case]["halfway"] for case in lengths.values()]
         value = {kind: [each[kind] for each in late] for kind in ("mean", "std")}

@@ -32,9 +32,11 @@ def find_blobs(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     label = labels[frame, row, column]
     size = np.bincount(label)
     large = np.flatnonzero(size >= 4)
-    middle = [np.bincount(label, place)[large] / size[large] for place in (frame, column, row)]
-    center = np.stack([middle[1] * PIXEL - 1, 1 - middle[2] * PIXEL], axis=-1)
-    return middle[0].round().astype(int), center
+    in_frame, x, y = (  # a blob's pixels all lie in one frame, so the mean of the index is it
+        np.bincount(label, pixel)[large] / size[large]
+        for pixel in (frame, column * PIXEL - 1, 1 - row * PIXEL)
+    )
+    return in_frame.round().astype(int), np.stack([x, y], axis=-1)
 
 
 def count_blobs(frames: np.ndarray) -> np.ndarray:
@@ -70,8 +72,7 @@ def shares(counts: np.ndarray) -> np.ndarray:
 
 
 def centroids(frames: np.ndarray) -> np.ndarray:
-    """Centre of brightness of each frame, (..., 51, 51) -> (..., 2), x and y in [-1,
-    1]."""
+    """Centre of brightness of each frame, (..., 51, 51) -> (..., 2), x and y in [-1, 1]."""
     light = np.clip(frames, 0, 1) + 1e-12
     axis = np.linspace(-1, 1, FRAME_SIZE)
     total = light.sum((-2, -1))
@@ -80,8 +81,7 @@ def centroids(frames: np.ndarray) -> np.ndarray:
 
 
 def center_errors(frames: np.ndarray, true_orbits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distance of each frame's centroid to where the square should be, on the nearer
-    orbit.
+    """Distance of each frame's centroid to where the square should be, on the nearer orbit.
 
     Args:
         frames: (n, f, 51, 51).
@@ -96,7 +96,7 @@ def center_errors(frames: np.ndarray, true_orbits: np.ndarray) -> tuple[np.ndarr
 
 
 def turned(places: np.ndarray, degrees: float) -> np.ndarray:
-    """Places (..., 2) turned around the origin."""
+    """Places (..., 2) turned around the origin, counter-clockwise."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return places @ np.array([[c, s], [-s, c]])
 
@@ -135,7 +135,7 @@ def grid_measures(latents: np.ndarray, centers: np.ndarray) -> dict[str, float]:
 
 
 def halfway(times: Sequence[float], values: Sequence[float]) -> float:
-    """The first time at which the curve is below 1/2 bit, interpolated; 1 if never."""
+    """The first time at which the curve is below 1/2, interpolated; 1, the end, if never."""
     below = int(np.argmax(np.array(values) < 0.5))
     if values[below] >= 0.5:
         return 1.0
@@ -147,8 +147,16 @@ def halfway(times: Sequence[float], values: Sequence[float]) -> float:
 
 
 def reliability(runs: list[dict[str, Any]], name: str) -> tuple[np.ndarray, dict[str, Any]]:
-    """Ten bins of the predicted share: (10, 2) mean prediction and frequency of the
-    label, all seeds together; and the expected calibration error over seeds."""
+    """Is what is told p, right in a share p of the cases?
+
+    Args:
+        runs: for each seed, predicted shares (n,) under this name, and "label" (n,), 0 or 1.
+
+    Returns:
+        (10, 2), in ten bins of the prediction its mean and the mean of the label, all seeds
+        together; and over seeds the expected calibration error, the mean distance between the two
+        (a prediction that is NaN doesn't count).
+    """
 
     def binned(predicted: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, float]:
         known = np.isfinite(predicted)  # there may be no light to tell
@@ -164,7 +172,7 @@ def reliability(runs: list[dict[str, Any]], name: str) -> tuple[np.ndarray, dict
 
 
 def over_seeds(values: Any) -> dict[str, Any]:
-    """Mean and standard deviation over the first axis, the seeds, as plain lists."""
+    """Mean and standard deviation over the first axis, the seeds, and all values, as lists."""
     array = np.asarray(values, dtype=float)
     spread = array.std(0, ddof=1) if len(array) > 1 else np.zeros_like(array[0])
     return {"mean": array.mean(0).tolist(), "std": spread.tolist(), "seeds": array.tolist()}

@@ -42,7 +42,8 @@ def blobs_tables(numbers: dict[str, Any]) -> dict[str, str]:
     sweep = numbers["sweep"]
     labels = {
         "steps 0, 5, 10": "one square, state, steps 0, 5, 10",
-        "worst step": "one square, state, worst of steps 0, 5, ... 50",
+        "worst step": "one square, state, worst of all steps",
+        "step 10": "one square, state, step 10",
         "step 50": "one square, step 50",
         "null": "one square, null: decoded noise",
     }
@@ -56,7 +57,7 @@ def superposition_tables(numbers: dict[str, Any]) -> dict[str, str]:
     index = [numbers["steps"].index(step) for step in shown]
     contrast = numbers["contrast"]
     dims = [name for name in contrast if "," not in name][::-1]
-    rows, fours = [], []
+    rows, several = [], []
     for name in dims:
         for key, label in (
             ("learned state", "state"),
@@ -66,10 +67,11 @@ def superposition_tables(numbers: dict[str, Any]) -> dict[str, str]:
             value = contrast[name][key]
             pairs = [f"{cell(value, i, 0)} / {cell(value, i, 1)}" for i in index]
             rows.append([f"{name}, {label}", *pairs])
-            fours.append([f"{name}, {label}", *[cell(value, i, 2) for i in index]])
+            pairs = [f"{cell(value, i, 2)} / {cell(value, i, 3)}" for i in index]
+            several.append([f"{name}, {label}", *pairs])
         null = contrast[name]["null"]
         rows.append([f"{name}, null: decoded noise", f"{cell(null, 0)} / {cell(null, 1)}"])
-        fours.append([f"{name}, null: decoded noise", cell(null, 2)])
+        several.append([f"{name}, null: decoded noise", f"{cell(null, 2)} / {cell(null, 3)}"])
     steps = [f"step {step}" for step in shown]
     needs = [
         [
@@ -77,9 +79,8 @@ def superposition_tables(numbers: dict[str, Any]) -> dict[str, str]:
             cell(numbers["second square"][name], 0, 1),
             " / ".join(cell(contrast[name]["learned posterior_mean"], 0, i) for i in (0, 1)),
             *[
-                cell(numbers["additivity"][name], i)
+                cell(numbers["additivity"][name], i) if name in numbers["additivity"] else ""
                 for i in (0, 1)
-                if name in numbers["additivity"]
             ],
         ]
         for name in contrast
@@ -88,14 +89,15 @@ def superposition_tables(numbers: dict[str, Any]) -> dict[str, str]:
     head += ["blob at the other place / at the controls", "decoder alone: additivity error"]
     return {
         "contrast": table(["blob at the other place / at the controls", *steps], rows),
-        "frame 4": table(["frames 4 with two or more squares", *steps], fours),
+        "several": table(["two or more squares: frames 4 / frames 1-3, 5-7", *steps], several),
         "needs": table([*head, "midpoints with two squares"], needs),
     }
 
 
 def commitment_tables(numbers: dict[str, Any]) -> dict[str, str]:
     """When the direction is decided, in steps of 50."""
-    head = ["", "t_S", "exact", "learned", "posterior mean, frames 1, 2", "state, frames 1, 2"]
+    head = ["", "t_S", "half a bit: exact", "learned", "posterior mean, frames 1, 2"]
+    head.append("state, frames 1, 2")
     rows = [
         [
             name,

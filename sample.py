@@ -1,19 +1,16 @@
-"""Stage 4 of 5: sampling. Generates videos from given first frames and shows them.
+"""Stage 4 of 5: sampling. Generates videos from first frames (training first what is missing).
 
-    python sample.py --gif out.gif                     # looping videos; a second
-    python sample.py --embed-dim 100 --png strip.png   # one video at steps 0, 20, 50
+    python sample.py --gif out.gif                     # looping videos; seconds, if all is trained
+    python sample.py --embed-dim 100 --png strip.png   # one video at steps 0, 20 and 50
 
-The sampler walks from noise (t = 0) to a video (t = 1) in Euler steps along the flow's
-velocity and keeps every step, because the steps are what the project is about. Each
-step can be looked at in two ways:
+The sampler walks from noise (t = 0) to a video (t = 1) in Euler steps along the flow's velocity and
+shows every step, because the steps are what the project is about. Each step can be looked at in
+two ways:
 
     state            decode x_t: what the original post shows; noise at first
     posterior mean   decode E[z | x_t]: what the flow believes the video to be
 """
 
-import contextlib
-import shutil
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -25,14 +22,14 @@ from tqdm import tqdm
 from settings import SampleSettings, read_command_line, run
 
 if __name__ == "__main__":
-    settings = read_command_line(SampleSettings)  # before torch is imported: a second
+    settings = read_command_line(SampleSettings)  # first, since importing torch takes a second
 
 import torch
 from torch import Tensor
 
 import flow
 from data import FRAME_SIZE, NUM_FRAMES, orbits, random_first_centers, render
-from files import replacing, tile, write_gif
+from files import growing_npz, replacing, tile, write_gif
 from flow import FlowNetwork, LatentSpace, TrueLaw, true_law
 
 BATCH_SIZE = 256  # videos sampled at a time: memory doesn't grow with their number
@@ -48,7 +45,7 @@ def sample(
 
     Args:
         posterior_mean: maps x (n, D) and t (n, 1) to E[z | x_t = x], (n, D).
-        noise: x at t = 0, (n, D).
+        noise: x at t = 0, (n, D); D = 7 d, or 6 d if two frames are given.
         steps: how many equal steps; the last one lands on the posterior mean itself.
 
     Yields:
@@ -60,7 +57,7 @@ def sample(
         t = torch.full((len(x), 1), k / steps)
         mean = posterior_mean(x, t)
         yield x, mean
-        # x + v / steps: since 1 - t = (steps - k) / steps, this share of the way to the mean
+        # x + velocity / steps is x + (mean - x) / (steps - k), because 1 - t = (steps - k) / steps
         x = torch.lerp(x, mean, 1 / (steps - k))
     yield x, x
 
@@ -68,7 +65,7 @@ def sample(
 def predictor(
     which: Literal["learned", "exact"], network: FlowNetwork, law: TrueLaw
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """The posterior mean as a function of x and t: the network's, or the exact one."""
+    """The posterior mean as a function of x (n, D) and t (n, 1): the network's, or the exact one."""
     if which == "exact":
         return law.posterior_mean
     return lambda x, t: network(x, law.given, t)
@@ -81,8 +78,8 @@ def sample_batches(
     """Generate all videos, batch by batch, from fresh first frames.
 
     Yields:
-        The true centres of the given frames (n, given_frames, 2); and for each step to
-        show, and the last, the state and the posterior mean, both (n, D).
+        The true centres of the given frames (n, given_frames, 2); and a dict from each step to
+        show, and the last, to the state and the posterior mean there, both (n, D).
     """
     kept = {*settings.shown(), settings.steps}
     rng = np.random.default_rng((settings.seed, 4))
@@ -95,16 +92,17 @@ def sample_batches(
         law = true_law(space, centers, direction)
         noise = torch.randn_like(law.z_ccw)
         posterior_mean = predictor(settings.flow, network, law)
-        path = sample(posterior_mean, noise, settings.steps)
         given = orbits(centers)[np.arange(n), direction, : settings.given_frames]
-        yield given, {k: pair for k, pair in enumerate(path) if k in kept}
+        steps = enumerate(sample(posterior_mean, noise, settings.steps))
+        yield given, {k: pair for k, pair in steps if k in kept}
 
 
 # ---------------------------------------------------------------- outputs
 
 
 def videos(space: LatentSpace, given: np.ndarray, latents: Tensor) -> np.ndarray:
-    """Given centres (n, g, 2), latents of the rest (n, D) -> frames (n, 8, 51, 51)."""
+    """Centres of the given frames (n, g, 2), which are drawn, and latents of the rest (n, D), which
+    are decoded -> frames (n, 8, 51, 51), about [0, 1]."""
     rest = space.decode(latents).numpy()
     return np.concatenate([render(given, space.settings), rest], axis=1)
 
@@ -112,23 +110,20 @@ def videos(space: LatentSpace, given: np.ndarray, latents: Tensor) -> np.ndarray
 def film_strip(
     space: LatentSpace,
     given: np.ndarray,
-    path: dict[int, tuple[Tensor, Tensor]],
+    by_step: dict[int, tuple[Tensor, Tensor]],
     shown: Sequence[int],
 ) -> np.ndarray:
-    """The first video of a batch as an image: frames across; down, first the state at
-    the shown steps, then the posterior mean at the same steps."""
-    rows = [videos(space, given[:1], path[k][kind][:1])[0] for kind in (0, 1) for k in shown]
+    """The first video of a batch as an image (height, width) uint8: frames across; down, first the
+    state at the shown steps, then the posterior mean at the same steps."""
+    rows = [videos(space, given[:1], by_step[k][kind][:1])[0] for kind in (0, 1) for k in shown]
     return tile(np.concatenate(rows), across=NUM_FRAMES).repeat(2, axis=0).repeat(2, axis=1)
 
 
 def write_npz(
     settings: SampleSettings, network: FlowNetwork, space: LatentSpace, out: Path
 ) -> None:
-    """Write all videos as arrays: frames (n, 8, 51, 51), first_centers (n, 2),
-    show_steps (k,), state_frames and posterior_mean_frames (k, n, 8, 51, 51).
-
-    The big arrays grow on disk, batch by batch, so that memory stays small.
-    """
+    """Write all videos as arrays: first_centers (n, 2); frames (n, 8, 51, 51), about [0, 1];
+    show_steps (k,); state_frames and posterior_mean_frames (k, n, 8, 51, 51) at those steps."""
     shown, n = settings.shown(), settings.num_videos
     video = (NUM_FRAMES, FRAME_SIZE, FRAME_SIZE)
     shapes = {
@@ -136,38 +131,17 @@ def write_npz(
         "state_frames": (len(shown), n, *video),
         "posterior_mean_frames": (len(shown), n, *video),
     }
-    with replacing(out) as temporary, contextlib.ExitStack() as cleanup:
-        files, origin = {}, {}
-        for name, shape in shapes.items():
-            part = temporary.with_suffix(f".{name}.tmp")
-            cleanup.callback(part.unlink, missing_ok=True)
-            files[name] = file = cleanup.enter_context(part.open("w+b"))
-            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
-            origin[name] = file.tell()
-
-        def put(name: str, row: int, frames: np.ndarray) -> None:
-            """Write frames (videos, 8, 51, 51) behind that many videos of an array."""
-            files[name].seek(origin[name] + row * frames[0].nbytes)
-            files[name].write(frames.tobytes())
-
+    with growing_npz(out, shapes) as (put, small):
         centers: list[np.ndarray] = []
-        for given, path in sample_batches(settings, network, space):
+        for given, by_step in sample_batches(settings, network, space):
             done = len(centers)
             centers += list(given[:, 0])
-            put("frames", done, videos(space, given, path[settings.steps][0]))
+            put("frames", done, videos(space, given, by_step[settings.steps][0]))
             for i, k in enumerate(shown):
-                state, mean = path[k]
+                state, mean = by_step[k]
                 put("state_frames", i * n + done, videos(space, given, state))
                 put("posterior_mean_frames", i * n + done, videos(space, given, mean))
-        with temporary.open("wb") as file:
-            np.savez(file, first_centers=np.array(centers), show_steps=np.array(shown))
-        with zipfile.ZipFile(temporary, "a") as archive:
-            for name, file in files.items():
-                entry = zipfile.ZipInfo(f"{name}.npy")
-                with archive.open(entry, "w", force_zip64=True) as array:
-                    file.seek(0)
-                    shutil.copyfileobj(file, array, 2**20)
+        small["first_centers"], small["show_steps"] = np.array(centers), np.array(shown)
 
 
 def main(settings: SampleSettings) -> None:
@@ -176,8 +150,8 @@ def main(settings: SampleSettings) -> None:
     shown = ", ".join(map(str, settings.shown()))
     if settings.gif:
         batches = [
-            videos(space, given, path[settings.steps][0])
-            for given, path in sample_batches(settings, network, space)
+            videos(space, given, by_step[settings.steps][0])
+            for given, by_step in sample_batches(settings, network, space)
         ]
         write_gif(settings.gif, np.concatenate(batches))
         print(

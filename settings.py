@@ -65,7 +65,7 @@ class FrameSettings:
     half_width: float = 0.2
     """Half the side of the square; 0.2 is 5 pixels."""
     hard_edges: bool = False
-    """Light a pixel fully or not at all, as in the original post, not by its covered share."""
+    """Black and white pixels only, as in the original post; else grey ones at the square's edges."""
 
     def __post_init__(self) -> None:
         require(0 < self.range <= 1, f"--range must lie in (0, 1], not {self.range}")
@@ -81,7 +81,7 @@ class VideoSettings(FrameSettings):
     """What a video looks like."""
 
     ccw_share: float = 0.5
-    """Share of the videos that run counter-clockwise."""
+    """Share of the videos that run counter-clockwise, in training and in sampling."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -116,15 +116,15 @@ class AutoencoderSettings(FrameSettings):
     embed_dim: int = 2
     """Numbers per frame, d, 1 to 512."""
     plain: bool = False
-    """An ordinary decoder, trained more gently: a control for this repo's own design."""
+    """An ordinary decoder, trained more gently, as a control; --blur 0 leaves the blur out too."""
     hidden_layers: int = 0
-    """Hidden fully connected layers (256 wide) beside the code, on both sides, 0 to 8."""
+    """Hidden fully connected layers (256 wide) before the code, and again behind it, 0 to 8."""
     blur: float = 8.0
     """Blur of the training images at the start, in pixels, 0 to 25; gone after the first half."""
     autoencoder_steps: int = 800
     """Training steps of the autoencoder."""
     seed: int = 0
-    """Random seed of this stage."""
+    """Random seed of this command; the stages before it have their own."""
     checkpoint_dir: Path = Path("checkpoints")
     """Folder of the checkpoints; made if missing."""
 
@@ -152,7 +152,7 @@ class FlowSettings(AutoencoderSettings, VideoSettings):
     flow_steps: int = 3000
     """Training steps of the flow."""
     autoencoder_seed: int = 0
-    """Which autoencoder to use: the seed that it was trained with."""
+    """Which autoencoder to use: the --seed that it was trained with."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -177,19 +177,20 @@ class SampleSettings(FlowSettings):
     gif: Path | None = None
     """Write the videos as one looping GIF."""
     png: Path | None = None
-    """Write the first video as a film strip: frames across, steps down."""
+    """Write the first video as a film strip: frames across; down, the state, then the posterior
+    mean, at the steps shown."""
     npz: Path | None = None
-    """Write the videos, their first centres and both readouts as NumPy arrays."""
+    """Write NumPy arrays: frames, first_centers, show_steps, state_frames, posterior_mean_frames."""
     num_videos: int = 16
     """How many videos, 1 to 1000000; at most 400 for a GIF."""
     steps: int = 50
     """Euler steps, 1 to 10000."""
     show_steps: tuple[int, ...] = ()
-    """Steps that the film strip and the arrays show (default: 0, 2/5, all)."""
+    """Steps that the film strip and the arrays show; none named means 0, 2/5 of all, and all."""
     flow: Literal["learned", "exact"] = "learned"
     """The trained network, or the exact posterior mean in its place."""
     flow_seed: int = 0
-    """Which flow to use: the seed that it was trained with."""
+    """Which flow to use: the --seed that it was trained with."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -269,18 +270,19 @@ class Blobs(AnalysisSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(len(self.dims) > 0, "--dims must name at least one dimension")
+        require(len(self.sweep_dims) > 0, "--sweep-dims must name at least one dimension")
         for dim in (*self.dims, *self.sweep_dims):
             self.flows(embed_dim=dim)
 
 
 @dataclass(frozen=True)
 class Geometry(AnalysisSettings):
-    """Look at a 21 x 21 grid of squares in the latent plane, three recipes."""
+    """Look at a 21 x 21 grid of squares in the latent plane: no blur, blur, ordinary decoder."""
 
     ranges: tuple[float, ...] = (0.2, 0.4, 0.8)
     """Ranges of centres to draw."""
     overlap: bool = True
-    """Also test if range / half width decides, and not the range."""
+    """Also vary the half width: what decides, the range, or range / half width?"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -291,17 +293,18 @@ class Geometry(AnalysisSettings):
 
 @dataclass(frozen=True)
 class Superposition(AnalysisSettings):
-    """Are the extra squares the other direction? Contrast, calibration, decoder control."""
+    """Are the extra squares the other direction? Controls, calibration, other decoders."""
 
     dims: tuple[int, ...] = (2, 100)
     """Embedding dimensions to compare."""
     sweep_dims: tuple[int, ...] = (2, 3, 4, 8, 16, 32, 64, 100)
-    """Embedding dimensions of the decoder measure."""
+    """Embedding dimensions of the measure of the decoder alone."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         distinct = len(set(self.dims)) == len(self.dims)
         require(len(self.dims) in (1, 2) and distinct, "--dims takes one or two dimensions")
+        require(len(self.sweep_dims) > 0, "--sweep-dims must name at least one dimension")
         for dim in (*self.dims, *self.sweep_dims):
             self.flows(embed_dim=dim)
 
@@ -330,7 +333,7 @@ class Commitment(AnalysisSettings):
 
 @dataclass(frozen=True)
 class Opening(AnalysisSettings):
-    """Draw the README's opening picture, an animation over the sampling steps."""
+    """Draw the README's opening picture, an animation over the sampling steps, with seed 0."""
 
 
 @dataclass(frozen=True)
@@ -348,7 +351,7 @@ class Readme:
 
 @dataclass(frozen=True)
 class All(AnalysisSettings, Readme):
-    """Make everything again: the benchmark, all experiments, the README's numbers."""
+    """Make everything again: the benchmark, all experiments, the numbers in the README."""
 
     def __post_init__(self) -> None:
         AnalysisSettings.__post_init__(self)
@@ -368,7 +371,7 @@ def read_command_line(settings_type: Any) -> Any:
     """Parse the command line into settings. What is wrong is told in one line, exit
     status 2."""
     told = io.StringIO()
-    description = (sys.modules["__main__"].__doc__ or "").partition("\n\n")[0]
+    description = "\n".join((sys.modules["__main__"].__doc__ or "").split("\n\n")[:2])
     try:
         with contextlib.redirect_stderr(told):
             return tyro.cli(settings_type, description=description)
