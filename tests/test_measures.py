@@ -1,11 +1,13 @@
 """The measures, on pictures, grids and curves whose answer is known."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from data import grid_centers, orbits, render
-from experiments import entropy
+from experiments import brightness_share, contrast, entropy
 from measures import (
     blob_near,
     center_errors,
@@ -19,6 +21,7 @@ from measures import (
     shares,
     turned,
 )
+from settings import FrameSettings
 
 
 def squares(*centers, brightness=(1.0, 1.0, 1.0)):
@@ -123,6 +126,43 @@ def test_entropy_and_halfway():
     assert values == pytest.approx([1, 0, 0, 0.49992], abs=1e-4)
     assert halfway([0.0, 0.1, 0.2], [1.0, 0.6, 0.2]) == pytest.approx(0.125)
     assert halfway([0.0, 0.1], [1.0, 0.9]) == 1.0
+
+
+@pytest.fixture
+def two_ways():
+    """A first centre's orbits (1, 2, 7, 2), and the frames 1 to 7 of both videos, (2, 7, 51, 51)."""
+    both = orbits(np.array([[0.7, 0.1]]))[:, :, 1:]
+    return both, render(both[0])
+
+
+def as_space(frames):
+    """A latent space in which every latent decodes as these frames (n, 7, 51, 51)."""
+    decoded = torch.from_numpy(np.asarray(frames, dtype=np.float32))
+    return SimpleNamespace(decode=lambda latents: decoded, settings=FrameSettings())
+
+
+def test_contrast_of_known_videos(two_ways):
+    both, (ccw, cw) = two_ways
+    orbit = np.repeat(both[:, 1], 2, axis=0)  # the other direction is clockwise, in both videos
+
+    def told(*frames):
+        return contrast(as_space(frames), torch.zeros(2, 14), orbit)
+
+    assert told(ccw, ccw) == [0, 0, 0, 0]  # one direction each: nothing at the other place
+    assert told(ccw, np.maximum(ccw, cw)) == [0.5, 0, 0, 0.5]  # the second shows both
+    assert told(cw, cw) == [1, 0, 0, 0]
+    beside = render(turned(both[0, 1], 22.5))  # each video at one of the two control places
+    assert told(beside, beside) == [0, 0.5, 0, 0]
+    spread_out = np.maximum.reduce([ccw, cw, render(-both[0, 0])])  # frames 4 have two as well
+    assert told(spread_out, ccw) == [0.5, 0, 0.5, 0.5]
+
+
+def test_brightness_share_of_known_videos(two_ways):
+    both, (ccw, cw) = two_ways
+    for frames, share in ((ccw, 1.0), (cw, 0.0), (0.75 * ccw + 0.25 * cw, 0.75)):
+        told = brightness_share(as_space([frames]), torch.zeros(1, 14), both)
+        assert told.tolist() == pytest.approx([share], abs=1e-5)
+    assert brightness_share(as_space([0 * ccw]), torch.zeros(1, 14), both).isnan().all()
 
 
 def test_over_seeds():
