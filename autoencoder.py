@@ -1,6 +1,6 @@
 """Stage 2 of 5: the autoencoder. A small CNN squeezes each frame to d numbers and draws it again.
 
-    python autoencoder.py --embed-dim 2        # checkpoints/autoencoder_dim2.pt; 10 s
+    python autoencoder.py --embed-dim 2        # checkpoints/autoencoder_dim2.pt; 10 to 20 s
 
 One linear layer leads to the d numbers, and one leads away from them (--hidden-layers puts more).
 The decoder's up-convolutions have no activations between them, and its residual blocks start as

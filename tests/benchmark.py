@@ -18,35 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.profiler import ProfilerActivity, profile
-from torch.utils.flop_counter import FlopCounterMode
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import autoencoder
-import flow
-import report
-from analyze import each_over_seeds, quietly, rounded, train_all, train_one, write_json
-from data import NUM_FRAMES, orbits, random_first_centers, render
-from experiments import fresh_samples
-from flow import true_law
-from measures import center_errors, count_blobs
-from sample import predictor, sample, sample_batches, videos
 from settings import FlowSettings, SampleSettings, check_output, read_command_line, run, within
-
-VIDEOS = 256
-MATRIX_PRODUCTS = (
-    "aten::mm",
-    "aten::addmm",
-    "aten::mkldnn_convolution",
-    "aten::_convolution",  # the transposed ones, which have no name of their own
-    "aten::convolution_backward",
-)
 
 
 @dataclass(frozen=True)
@@ -66,6 +41,36 @@ class BenchmarkSettings:
             FlowSettings(embed_dim=dim)
         if self.out is not None:
             check_output(self.out, ".json")
+
+
+if __name__ == "__main__":
+    settings = read_command_line(BenchmarkSettings)  # first, since importing torch takes a second
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+
+import autoencoder
+import flow
+import report
+from analyze import each_over_seeds, quietly, rounded, train_all, train_one, write_json
+from data import NUM_FRAMES, orbits, random_first_centers, render
+from experiments import fresh_samples
+from flow import true_law
+from measures import center_errors, count_blobs
+from sample import predictor, sample, sample_batches, videos
+
+VIDEOS = 256
+MATRIX_PRODUCTS = (
+    "aten::mm",
+    "aten::addmm",
+    "aten::mkldnn_convolution",
+    "aten::_convolution",  # the transposed ones, which have no name of their own
+    "aten::convolution_backward",
+)
 
 
 # ---------------------------------------------------------------- time to quality
@@ -288,4 +293,4 @@ def main(settings: BenchmarkSettings) -> None:
 
 
 if __name__ == "__main__":
-    run(main, read_command_line(BenchmarkSettings))
+    run(main, settings)
