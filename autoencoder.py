@@ -6,8 +6,8 @@ One linear layer leads to the d numbers, and one leads away from them (--hidden-
 The decoder's up-convolutions have no activations between them, and its residual blocks start as
 the identity: at first it is linear, but for the leaky rectifier at its end, and it bends only as
 far as the data make it. With 100 numbers it stays nearly additive (the mean of two codes decodes
-as two half-bright squares), with 2 numbers it can't (one square in between). --plain is the control:
-an ordinary decoder, with activations, the usual initialisation, and a gentler training.
+as two half-bright squares), with 2 numbers it can't (one square in between). --plain is the
+control: an ordinary decoder, with activations, the usual initialisation, and a gentler training.
 
 Squares that don't overlap look equally different however far apart they are, so the loss doesn't
 say which of them are near each other, and a 2-D code can end up torn. Blurring the training images

@@ -109,9 +109,9 @@ def contrast(space: LatentSpace, latents: Tensor, orbit: np.ndarray) -> list[flo
 
 
 def measure_contrast(settings: FlowSettings) -> dict[str, Any]:
-    """contrast() at STEPS, (steps, 4), of both flows and readouts, and of decoded noise, the "null";
-    200 videos, of which those with radius above MIN_RADIUS count (about 42 %). The other direction
-    is the one whose true video is farther from the finished one."""
+    """contrast() at STEPS, (steps, 4), of both flows and readouts, and of decoded noise, the
+    "null"; 200 videos, of which those with radius above MIN_RADIUS count (about 42 %). The other
+    direction is the one whose true video is farther from the finished one."""
     result: dict[str, Any] = {}
     flows: tuple[Literal["learned", "exact"], ...] = ("learned", "exact")
     for which in flows:
@@ -181,8 +181,8 @@ def measure_second_square(settings: FlowSettings) -> list[list[float]]:
 
 
 def brightness_share(space: LatentSpace, latents: Tensor, both: np.ndarray) -> Tensor:
-    """Light at the counter-clockwise places over the light at both, (n,), frames 1-3, 5-7; NaN where
-    there is less than one pixel of light.
+    """Light at the counter-clockwise places over the light at both, (n,), frames 1-3, 5-7; NaN
+    where there is less than one pixel of light.
 
     Args:
         latents: (n, D).

@@ -9,8 +9,8 @@ and t = 1 is data, and every expectation is given frame 0:
     posterior mean = E[z | x_t]    what the video is, as far as x_t tells
     velocity = E[z - eps | x_t] = (posterior mean - x_t) / (1 - t)
 
-(The last because eps = (x_t - t z) / (1 - t), so z - eps = (z - x_t) / (1 - t).) The network outputs
-the posterior mean, and the velocity follows from it.
+(The last because eps = (x_t - t z) / (1 - t), so z - eps = (z - x_t) / (1 - t).) The network
+outputs the posterior mean, and the velocity follows from it.
 
 Here the best answer is known. Given frame 0 only the direction is open, so z is one of two points,
 z_ccw and z_cw, and the posterior mean is a weighted average of the two: class TrueLaw. It can stand
@@ -156,9 +156,9 @@ class FlowNetwork(nn.Module):
     """Predicts the posterior mean E[z | x_t, given frames].
 
     Which direction x_t leans to is, roughly, the sign of x_t.(z_ccw - z_cw), and that difference
-    depends on the given frame: a product of two inputs. So the context (given frame and time) scales
-    and shifts the features of x_t, twice (FiLM, arXiv:1709.07871), instead of only standing beside
-    them.
+    depends on the given frame: a product of two inputs. So the context (given frame and time)
+    scales and shifts the features of x_t, twice (FiLM, arXiv:1709.07871), instead of only standing
+    beside them.
     """
 
     def __init__(self, settings: FlowSettings) -> None:
@@ -307,7 +307,7 @@ def load_or_train(settings: FlowSettings) -> tuple[FlowNetwork, LatentSpace, dic
 
 
 def main(settings: FlowSettings) -> None:
-    """Train, or load what is there, and print the loss by bins of t beside the least possible one."""
+    """Train, or load what is there, and print the loss by bins of t, with the least possible."""
     _, _, checkpoint = load_or_train(settings)
     metrics = checkpoint["metrics"]
     print(f"{checkpoint_path('flow', settings)}: velocity loss per coordinate, on videos not seen")

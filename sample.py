@@ -65,7 +65,7 @@ def sample(
 def predictor(
     which: Literal["learned", "exact"], network: FlowNetwork, law: TrueLaw
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """The posterior mean as a function of x (n, D) and t (n, 1): the network's, or the exact one."""
+    """The posterior mean as a function of x (n, D), t (n, 1): the network's, or the exact one."""
     if which == "exact":
         return law.posterior_mean
     return lambda x, t: network(x, law.given, t)

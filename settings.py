@@ -65,7 +65,7 @@ class FrameSettings:
     half_width: float = 0.2
     """Half the side of the square; 0.2 is 5 pixels."""
     hard_edges: bool = False
-    """Black and white pixels only, as in the original post; else grey ones at the square's edges."""
+    """Black and white pixels only, as in the original post; else grey ones at the edges."""
 
     def __post_init__(self) -> None:
         require(0 < self.range <= 1, f"--range must lie in (0, 1], not {self.range}")
@@ -180,7 +180,7 @@ class SampleSettings(FlowSettings):
     """Write the first video as a film strip: frames across; down, the state, then the posterior
     mean, at the steps shown."""
     npz: Path | None = None
-    """Write NumPy arrays: frames, first_centers, show_steps, state_frames, posterior_mean_frames."""
+    """Write arrays: frames, first_centers, show_steps, state_frames, posterior_mean_frames."""
     num_videos: int = 16
     """How many videos, 1 to 1000000; at most 400 for a GIF."""
     steps: int = 50
