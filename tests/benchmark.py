@@ -106,7 +106,7 @@ def quality(settings: FlowSettings) -> dict[str, float]:
 
     one_square = [float((blobs(x) == 1).mean()) for x in fresh.states]
     errors, direction = ends(fresh.states)
-    exact_errors, _ = ends(exact.states)
+    exact_errors, exact_direction = ends(exact.states)
     apart = np.linalg.norm(fresh.centers, axis=1) > 0.4
     result = {
         "videos right, %": 100 * (errors < 1.5).all(1).mean(),
@@ -116,6 +116,7 @@ def quality(settings: FlowSettings) -> dict[str, float]:
         "one square, state, mean of all steps, %": 100 * np.mean(one_square),
         "one square, state, worst step, %": 100 * min(one_square),
         "counter-clockwise, %": 100 * (direction == 0).mean(),
+        "counter-clockwise, exact flow from the same noise, %": 100 * (exact_direction == 0).mean(),
     }
     for name, samples in (("exact", exact), ("learned", fresh)):
         counts = blobs(samples.means[0])[apart]
