@@ -160,7 +160,7 @@ def draw_superposition(numbers: dict[str, Any]) -> Any:
             plot.plot(*curve[curve.any(1)].T, marker, color=color, ms=3.5, label=label)
     plot.set(xlabel="predicted share of counter-clockwise", ylabel="how often it was right")
     plot.set_title(f"{dims[-1].replace('dim', 'd =')}: calibration")
-    plot.legend(loc="upper left")
+    plot.legend(loc="upper left", fontsize=6.5, handletextpad=0, borderpad=0.2)
     plot = axes[1, 2]
     for name, value in numbers["additivity"].items():
         dim, _, network = name.removeprefix("dim ").partition(", ")
