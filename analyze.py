@@ -220,15 +220,6 @@ def analyze_geometry(settings: Geometry) -> dict[str, Any]:
             }
             for recipe in ("no blur", "plain")
         }
-        numbers["seeds that fold at range 0.4"] = {
-            recipe: {
-                ratio: f"{folded[recipe, r, half]} of {settings.seeds}"
-                for ratio, pairs in OVERLAPS.items()
-                for r, half in pairs
-                if r == 0.4
-            }
-            for recipe in ("no blur", "plain")
-        }
         figures.save(settings.out_dir / "overlap.png", figures.draw_overlap(numbers["cases"]))
     return numbers
 
