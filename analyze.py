@@ -349,7 +349,14 @@ def main(settings: Command) -> None:
         benchmark = Path(__file__).parent / "tests" / "benchmark.py"
         settings.out_dir.mkdir(parents=True, exist_ok=True)
         out = settings.out_dir / "benchmark.json"
-        command = [sys.executable, benchmark, "--seeds", str(settings.seeds), "--out", out]
+        command = [
+            sys.executable,
+            str(benchmark),
+            "--seeds",
+            str(settings.seeds),
+            "--out",
+            str(out),
+        ]
         status = subprocess.run(command, check=False).returncode
         require(status == 0, "the benchmark failed, as told above")
         shared = {field.name: getattr(settings, field.name) for field in fields(AnalysisSettings)}

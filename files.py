@@ -53,7 +53,8 @@ def growing_npz(
         number `row` of the big array begins; and a dict to put small arrays into.
     """
     with replacing(path) as temporary, contextlib.ExitStack() as cleanup:
-        files, origin, small = {}, {}, {}
+        files, origin = {}, {}
+        small: dict[str, np.ndarray] = {}
         for name, shape in shapes.items():
             part = temporary.with_suffix(f".{name}.tmp")
             cleanup.callback(part.unlink, missing_ok=True)
@@ -67,8 +68,8 @@ def growing_npz(
             files[name].write(pieces.tobytes())
 
         yield put, small
-        with temporary.open("wb") as file:
-            np.savez(file, **small)
+        with temporary.open("wb") as whole:
+            np.savez(whole, allow_pickle=False, **small)
         with zipfile.ZipFile(temporary, "a") as archive:
             for name, file in files.items():
                 entry = zipfile.ZipInfo(f"{name}.npy")
