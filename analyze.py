@@ -348,15 +348,8 @@ def main(settings: Command) -> None:
     if isinstance(settings, All):
         benchmark = Path(__file__).parent / "tests" / "benchmark.py"
         settings.out_dir.mkdir(parents=True, exist_ok=True)
-        out = settings.out_dir / "benchmark.json"
-        command = [
-            sys.executable,
-            str(benchmark),
-            "--seeds",
-            str(settings.seeds),
-            "--out",
-            str(out),
-        ]
+        out = ["--out", str(settings.out_dir / "benchmark.json")]
+        command = [sys.executable, str(benchmark), "--seeds", str(settings.seeds), *out]
         status = subprocess.run(command, check=False).returncode
         require(status == 0, "the benchmark failed, as told above")
         shared = {field.name: getattr(settings, field.name) for field in fields(AnalysisSettings)}

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -124,7 +125,13 @@ def test_all_runs_everything_and_fills_in_the_readme(tmp_path, monkeypatch):
     (tmp_path / "README.md").write_text(
         "<!--commitment/told-->2<!--/--> <!--costs/blobs-->?<!--/-->"
     )
-    monkeypatch.setattr(subprocess, "run", lambda command, check: done.append(command[1].name))
+
+    def pretend_benchmark(command, check):
+        done.append(Path(command[1]).name)
+        assert command[2:] == ["--seeds", "3", "--out", "figures/benchmark.json"]
+        return subprocess.CompletedProcess(command, int(len(done) > 6))
+
+    monkeypatch.setattr(subprocess, "run", pretend_benchmark)
     for kind in analyze.EXPERIMENTS:
 
         def pretend(settings):
@@ -140,6 +147,9 @@ def test_all_runs_everything_and_fills_in_the_readme(tmp_path, monkeypatch):
     assert done[0] == "benchmark.py" and len(done) == 6
     text = (tmp_path / "README.md").read_text()
     assert "-->7<!--/-->" in text and "0 trainings, 0 min" in text
+    with pytest.raises(SystemExit) as stop:  # the second time it fails
+        run(analyze.main, read_command_line(analyze.Command))
+    assert stop.value.code == 2 and len(done) == 7
 
 
 # ---------------------------------------------------------------- clusters and bad settings
