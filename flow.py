@@ -37,11 +37,11 @@ from autoencoder import Autoencoder, encode_centers, optimizer_and_schedule, tak
 from checkpoints import checkpoint_path, load_checkpoint, only_one_process, save_checkpoint
 from data import NUM_FRAMES, orbits, random_first_centers
 
-WIDTH = 256
+WIDTH = 128
 TIME_FREQUENCIES = 8
 LEARNING_RATE = 5e-3
 BATCH_SIZE = 128
-NUM_RINGS = 4096
+NUM_RINGS = 2048
 LOSS_CLAMP = 0.2  # 1 - t is not taken below this in the loss, or the last moments drown the rest,
 CLAMP = 0.05  # nor below this in evaluate(); the sampler needs neither
 
@@ -168,11 +168,11 @@ class FlowNetwork(nn.Module):
         video = settings.embed_dim * (NUM_FRAMES - settings.given_frames)
         context = given + 1 + 2 * TIME_FREQUENCIES
         self.modulation = nn.Sequential(
-            nn.Linear(context, 128),
+            nn.Linear(context, WIDTH),
             nn.SiLU(),
-            nn.Linear(128, 128),
+            nn.Linear(WIDTH, WIDTH),
             nn.SiLU(),
-            nn.Linear(128, 4 * WIDTH),
+            nn.Linear(WIDTH, 4 * WIDTH),
         )
         self.input = nn.Linear(video + context, WIDTH)
         self.norm = nn.LayerNorm(WIDTH, elementwise_affine=False)
