@@ -258,7 +258,7 @@ def analyze_superposition(settings: Superposition) -> dict[str, Any]:
     state = np.array(numbers["contrast"][f"dim {max(settings.dims)}"]["learned state"]["mean"])
     numbers["state above controls, points"] = 100 * (state[:, 0] - state[:, 1]).max()
     for name, runs in calibration.items():
-        told = each_over_seeds([{key: run[key] for key in ("at_0", "lit")} for run in runs])
+        told = {"at_0": over_seeds([run["at_0"] for run in runs])}
         for key in ("exact", "q", "brightness"):
             curve, error = reliability(runs, key)
             told[key] = {"curve": curve.tolist(), "error": error}

@@ -103,8 +103,7 @@ def commitment_tables(numbers: dict[str, Any]) -> dict[str, str]:
             name,
             cell(value["t_S"], digits=2, times=50),
             *[cell(value["halfway"], i, digits=2, times=50) for i in (0, 1)],
-            cell(value["two_squares"], 3),
-            *[cell(value["state_step_20"], i) for i in (0, 1)],
+            *[cell(value["several at step 20"], i) for i in (0, 1, 2)],
             cell(value["mean excess"], digits=4),
         ]
         for name, value in numbers.items()
