@@ -6,7 +6,7 @@
     python analyze.py geometry        # is a grid of squares a grid in latent space?
     python analyze.py opening         # the animation at the top of the README
     python analyze.py readme          # fill the numbers in the README from the JSON files
-    python analyze.py all             # all of it from nothing; about an hour
+    python analyze.py all             # all of it from nothing; under an hour
 
 A sub-command trains the checkpoints it lacks, one thread each on all cores, measures them in
 parallel (experiments.py says what, measures.py how), draws figures/NAME.png (figures.py), writes

@@ -1,6 +1,6 @@
 """Stage 3 of 5: the flow. Learns to turn noise into the latents of frames 1 to 7, given frame 0.
 
-    python flow.py --embed-dim 2        # checkpoints/flow_dim2.pt; 10 to 20 s
+    python flow.py --embed-dim 2        # checkpoints/flow_dim2.pt; about 10 s
 
 Flow matching with straight paths (arXiv:2210.02747, arXiv:2209.03003). Throughout, t = 0 is noise
 and t = 1 is data, and every expectation is given frame 0:

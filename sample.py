@@ -7,7 +7,7 @@ The sampler walks from noise (t = 0) to a video (t = 1) in Euler steps along the
 shows every step, because the steps are what the project is about. Each step can be looked at in
 two ways:
 
-    state            decode x_t: what the original post shows; noise at first
+    state            decode x_t: probably what the original post shows; noise at first
     posterior mean   decode E[z | x_t]: what the flow believes the video to be
 """
 

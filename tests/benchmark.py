@@ -1,6 +1,6 @@
 """Time to quality: how long from nothing to a GIF, and how good are the videos?
 
-    python tests/benchmark.py                       # both dims, five seeds; a quarter of an hour
+    python tests/benchmark.py                       # both dims, five seeds; about ten minutes
     python tests/benchmark.py --dims 2 --seeds 1
 
 Not a test: it asserts nothing. For each dimension and seed it runs `python sample.py` in an empty
