@@ -82,12 +82,17 @@ def measure_blobs(settings: FlowSettings) -> dict[str, Any]:
 # ---------------------------------------------------------------- geometry
 
 
+@torch.no_grad()
 def measure_grid(settings: AutoencoderSettings) -> tuple[np.ndarray, dict[str, float]]:
-    """The latents of the grid of centres, (21, 21, 2), and their measures."""
+    """The latents of the grid of centres, (21, 21, 2), and their measures; and "null", the share of
+    1000 frames with one square, decoded from noise of the same mean and standard deviation."""
     model, _ = autoencoder.load_or_train(settings)
+    torch.manual_seed(settings.seed)
     centers = grid_centers(settings.range)
-    latents = encode_centers(model, centers, settings).numpy()
-    return latents, grid_measures(latents, centers)
+    latents = encode_centers(model, centers, settings)
+    noise = latents.mean((0, 1)) + latents.std((0, 1)) * torch.randn(1000, 2)
+    null = float((count_blobs(model.decode(noise).numpy()) == 1).mean())
+    return latents.numpy(), grid_measures(latents.numpy(), centers) | {"null": null}
 
 
 # ---------------------------------------------------------------- superposition

@@ -113,8 +113,8 @@ def commitment_tables(numbers: dict[str, Any]) -> dict[str, str]:
 
 
 def geometry_tables(numbers: dict[str, Any]) -> dict[str, str]:
-    """Warp, fold and tear, of the ranges shown and over the overlap."""
-    measures = ["warp", "fold", "tear"]
+    """Warp, fold, tear and null, of the ranges shown and over the overlap."""
+    measures = ["warp", "fold", "tear", "null"]
 
     def row(case: dict[str, Any]) -> list[str]:
         values = [cell(case[name], digits=1 if name == "tear" else 3) for name in measures]
