@@ -76,6 +76,7 @@ def growing_npz(
                 with archive.open(entry, "w", force_zip64=True) as array:
                     file.seek(0)
                     shutil.copyfileobj(file, array, 2**20)
+                file.truncate(0)  # or the disk would have to hold everything twice
 
 
 # ---------------------------------------------------------------- pictures
