@@ -1,174 +1,39 @@
-"""Stage 5 of 5: the experiments. Each sub-command writes a figure and its numbers.
+"""Stage 5 of 5: counting. Is there one square in each frame? Is a grid of squares a grid in latent
+space? Over several seeds, each with its own autoencoder and flow.
 
-    python analyze.py blobs           # how many squares does a frame show, step by step?
-    python analyze.py superposition   # are extra squares the other direction?
-    python analyze.py commitment      # when is the direction decided?
-    python analyze.py geometry        # is a grid of squares a grid in latent space?
-    python analyze.py opening         # the animation at the top of the README
-    python analyze.py readme          # fill the numbers in the README from the JSON files
-    python analyze.py all             # all of it from nothing; under an hour
+    python analyze.py blobs        # figures/blobs.png and .json: squares per frame, step by step
+    python analyze.py geometry     # figures/geometry.png and .json: the latent grid over ranges
 
-A sub-command trains the checkpoints it lacks, one thread each on all cores, measures them in
-parallel (experiments.py says what, measures.py how), draws figures/NAME.png (figures.py), writes
-figures/NAME.json and prints the README's tables (report.py). What an interrupted run has trained
-is not trained again. Every number is over several seeds, each with its own autoencoder and flow,
-and every claim has a null or a control beside it; the pictures show the first seed.
+What is missing is trained first, one thread each, on all cores or on a Dask cluster; what an
+interrupted run has trained is not trained again. The pictures show seed 0. What goes further stands
+in study/ and uses the same tools.
 """
 
 import contextlib
 import io
 import json
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal
 
 import joblib
 import numpy as np
+import torch
+import tyro
+from matplotlib.figure import Figure
+from scipy import ndimage
+from torch import Tensor
 from tqdm import tqdm
 
-from settings import (
-    All,
-    AnalysisSettings,
-    AutoencoderSettings,
-    Blobs,
-    Commitment,
-    FlowSettings,
-    Geometry,
-    Opening,
-    Readme,
-    Superposition,
-    read_command_line,
-    require,
-    run,
-)
-
-Command = Blobs | Superposition | Commitment | Geometry | Opening | Readme | All
-
-if __name__ == "__main__":
-    settings = read_command_line(Command)  # first, since importing torch takes a second
-
-import torch
-
 import autoencoder
-import experiments
-import figures
 import flow
-import report
-from checkpoints import checkpoint_path
-from files import replacing
-from measures import over_seeds, reliability
-
-Job = TypeVar("Job")
-Result = TypeVar("Result")
-
-
-# ---------------------------------------------------------------- training and measuring
-
-
-def in_parallel(
-    function: Callable[[Job], Result], jobs: Sequence[Job], what: str, dask: str | None = None
-) -> list[Result]:
-    """Call the function on each job, one thread each, on all cores or on a Dask cluster; show
-    the progress."""
-    # for the workers: one progress bar is enough, and a Ctrl-C needs no second message
-    os.environ |= {"TQDM_DISABLE": "1", "PYTHONWARNINGS": "ignore::UserWarning"}
-    with contextlib.ExitStack() as stack:
-        if dask is None:
-            backend: Any = {"backend": "loky", "inner_max_num_threads": 1}
-        else:
-            try:
-                from distributed import Client
-            except ImportError:
-                mend = "--dask needs Dask: pip install 'dask[distributed]'"
-                raise ValueError(mend) from None
-            stack.enter_context(Client(dask, timeout=10))
-            backend = {"backend": "dask"}
-        stack.enter_context(joblib.parallel_config(n_jobs=-1, **backend))
-        calls = (joblib.delayed(quietly)(function, job) for job in jobs)
-        results = joblib.Parallel(return_as="generator")(calls)
-        return list(tqdm(results, desc=what, total=len(jobs), disable=False))
-
-
-def quietly(function: Callable[[Job], Result], job: Job) -> Result:
-    """Call the function on one thread, its prints thrown away."""
-    torch.set_num_threads(1)
-    with contextlib.redirect_stdout(io.StringIO()):
-        return function(job)
-
-
-def train_one(settings: AutoencoderSettings) -> None:
-    """Train an autoencoder or a flow, unless its checkpoint is there."""
-    if isinstance(settings, FlowSettings):
-        flow.load_or_train(settings)
-    else:
-        autoencoder.load_or_train(settings)
-
-
-def train_all(wanted: Iterable[AutoencoderSettings], dask: str | None) -> None:
-    """Train what is missing: first the autoencoders, then the flows on them."""
-    wanted = list(dict.fromkeys(wanted))
-    flows = [job for job in wanted if isinstance(job, FlowSettings)]
-    autoencoders = [job for job in wanted if not isinstance(job, FlowSettings)]
-    autoencoders += [job.autoencoder_settings() for job in flows]
-    for stage, jobs in (("autoencoder", dict.fromkeys(autoencoders)), ("flow", flows)):
-        missing = [job for job in jobs if not checkpoint_path(stage, job).exists()]
-        if missing:
-            in_parallel(train_one, missing, f"training {stage}s", dask)
-
-
-def measure(
-    function: Callable[[Any], Result], cases: dict[Any, Any], settings: AnalysisSettings
-) -> dict[Any, list[Result]]:
-    """Train what is missing and call the function on it.
-
-    Args:
-        function: one of experiments.py.
-        cases: name -> settings of the networks, one for each seed.
-
-    Returns:
-        name -> results, one for each seed.
-    """
-    jobs = [job for seeds in cases.values() for job in seeds]
-    train_all(jobs, settings.dask)
-    results = iter(in_parallel(function, jobs, function.__name__.replace("_", " ")))
-    return {name: [next(results) for _ in seeds] for name, seeds in cases.items()}
-
-
-def each_over_seeds(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """over_seeds() of each entry of the results, one result for each seed."""
-    return {key: over_seeds([run[key] for run in runs]) for key in runs[0]}
-
-
-# ---------------------------------------------------------------- the experiments
-
-
-def analyze_blobs(settings: Blobs) -> dict[str, Any]:
-    """blobs.png (step by step) and dims.png (over the dimension)."""
-    dims = dict.fromkeys((*settings.dims, *settings.sweep_dims))
-    cases = {dim: settings.flows(embed_dim=dim) for dim in dims}
-    runs = measure(experiments.measure_blobs, cases, settings)
-    steps: dict[str, Any] = {}
-    for dim in settings.dims:
-        shares = [{key: run[key] for key in run if key != "strips"} for run in runs[dim]]
-        steps[str(dim)] = each_over_seeds(shares)
-    sweep: dict[str, Any] = {}
-    for dim in settings.sweep_dims:
-        one = np.array([run["state"] for run in runs[dim]])[..., 1]  # (seeds, steps 0 to 50)
-        null = [run["null"][1] for run in runs[dim]]
-        values = {"steps 0, 5, 10": one[:, [0, 5, 10]].mean(1), "worst step": one.min(1)}
-        values |= {"step 10": one[:, 10], "step 50": one[:, 50], "null": null}
-        sweep[str(dim)] = {name: over_seeds(value) for name, value in values.items()}
-    numbers = {"steps": steps, "sweep": sweep}
-    strips = {dim: runs[dim][0]["strips"] for dim in settings.dims}
-    figures.save(settings.out_dir / "blobs.png", figures.draw_blobs(steps, strips))
-    figures.save(settings.out_dir / "dims.png", figures.draw_dims(sweep))
-    return numbers
-
+from autoencoder import AutoencoderSettings, encode_centers
+from data import FRAME_SIZE, PIXEL, check_range, check_writable, grid_centers, replacing, run
+from flow import FlowSettings
+from sample import decode_videos, draw_film_strip, sample
 
 # This repo's recipe without and with blur, and an ordinary decoder as a control
 RECIPES: dict[str, dict[str, Any]] = {
@@ -176,190 +41,282 @@ RECIPES: dict[str, dict[str, Any]] = {
     "blur": {},
     "plain": {"plain": True, "blur": 0.0},
 }
-# Range / half width, the larger the less neighbours overlap: (range, half width)
-OVERLAPS = {
-    "1": [(0.1, 0.1), (0.2, 0.2), (0.4, 0.4)],
-    "2": [(0.2, 0.1), (0.4, 0.2), (0.6, 0.3)],
-    "3": [(0.3, 0.1), (0.45, 0.15), (0.6, 0.2)],
-    "4": [(0.4, 0.1), (0.6, 0.15), (0.8, 0.2)],
-}
+# Okabe and Ito's colours, told apart by colour-blind readers too
+BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#888888"
 
 
-def analyze_geometry(settings: Geometry) -> dict[str, Any]:
-    """geometry.png (the grids) and overlap.png (warp, fold, tear)."""
-    shown = [(recipe, r, 0.2) for recipe in RECIPES for r in settings.ranges]
-    tested = [
-        (recipe, *pair)
-        for recipe in ("no blur", "plain")
-        for pairs in OVERLAPS.values()
-        for pair in pairs
-        if settings.overlap
-    ]
-    cases = {
-        (recipe, r, half): settings.autoencoders(range=r, half_width=half, **RECIPES[recipe])
-        for recipe, r, half in dict.fromkeys(shown + tested)
-    }
-    runs = measure(experiments.measure_grid, cases, settings)
-    folded = {case: sum(run[1]["fold"] > 0 for run in seeds) for case, seeds in runs.items()}
-    numbers: dict[str, Any] = {
-        "cases": [
-            {"recipe": recipe, "range": r, "half width": half}
-            | each_over_seeds([run[1] for run in seeds])
-            | {"seeds that fold": f"{folded[recipe, r, half]} of {len(seeds)}"}
-            for (recipe, r, half), seeds in runs.items()
-        ]
-    }
-    grids = {case: runs[case][0][0] for case in shown}
-    figures.save(settings.out_dir / "geometry.png", figures.draw_geometry(grids))
-    if settings.overlap:
-        numbers["seeds that fold"] = {
-            recipe: {
-                ratio: f"{sum(folded[recipe, *pair] for pair in pairs)}"
-                f" of {len(pairs) * settings.seeds}"
-                for ratio, pairs in OVERLAPS.items()
-            }
-            for recipe in ("no blur", "plain")
+@dataclass(frozen=True)
+class SweepSettings:
+    """What all measurements over seeds share."""
+
+    seeds: int = 5
+    """How many seeds, 1 to 100."""
+    out_dir: Path = Path("figures")
+    """Folder for the figure and the JSON file; made if missing."""
+    checkpoint_dir: Path = Path("checkpoints")
+    """Folder of the trained networks; on a cluster, shared by the workers."""
+    autoencoder_steps: int = AutoencoderSettings.autoencoder_steps
+    """Training steps of each autoencoder."""
+    flow_steps: int = FlowSettings.flow_steps
+    """Training steps of each flow."""
+    dask: str | None = None
+    """Address of a Dask scheduler to work on, such as tcp://10.0.0.1:8786."""
+
+    def __post_init__(self) -> None:
+        check_range(1, 100, seeds=self.seeds)
+        self.flows()
+
+    def flows(self, **changes: Any) -> list[FlowSettings]:
+        """The settings of a flow, for each seed."""
+        names = ("checkpoint_dir", "autoencoder_steps", "flow_steps")
+        changes = {name: getattr(self, name) for name in names} | changes
+        return [FlowSettings(seed=seed, **changes) for seed in range(self.seeds)]
+
+
+@dataclass(frozen=True)
+class AnalyzeSettings(SweepSettings):
+    """Count the squares in every frame, or look at the grid of squares in the latent plane."""
+
+    what: tyro.conf.Positional[Literal["blobs", "geometry"]] = "blobs"
+    """Which of the two."""
+    dims: tuple[int, ...] = (2, 100)
+    """Embedding dimensions, for blobs."""
+    ranges: tuple[float, ...] = (0.2, 0.4, 0.8)
+    """Ranges of centres, for geometry."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.cases()
+
+    def cases(self) -> dict[str, list[FlowSettings]]:
+        """What is measured: the settings of the networks, one for each seed."""
+        if self.what == "blobs":
+            return {f"{dim}": self.flows(embed_dim=dim) for dim in self.dims}
+        return {
+            f"{recipe}, range {range_}": self.flows(range=range_, **RECIPES[recipe])
+            for recipe in RECIPES
+            for range_ in self.ranges
         }
-        figures.save(settings.out_dir / "overlap.png", figures.draw_overlap(numbers["cases"]))
+
+
+# ---------------------------------------------------------------- blobs, the squares in a frame
+
+
+def find_blobs(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the separate bright blobs of frames (n, 51, 51).
+
+    Clip to [0, 1]; a frame whose maximum is under 0.15 is unreadable and has no blobs; keep the
+    pixels of at least half of the maximum; a blob is a connected piece (corners connect) of at
+    least 4 pixels.
+
+    Returns:
+        For each blob the index of its frame (blobs,), and its middle (blobs, 2) as x and y.
+    """
+    peak = np.clip(frames, 0, 1).max(axis=(1, 2), keepdims=True)
+    bright = (frames >= peak / 2) & (peak >= 0.15)
+    within_a_frame = np.zeros((3, 3, 3))
+    within_a_frame[1] = 1
+    labels, _ = ndimage.label(bright, within_a_frame)
+    large = np.flatnonzero(np.bincount(labels.ravel())[1:] >= 4) + 1
+    middles = np.reshape(ndimage.center_of_mass(bright, labels, large), (-1, 3))
+    frame, row, column = middles.T
+    return frame.round().astype(int), np.stack([column * PIXEL - 1, 1 - row * PIXEL], axis=-1)
+
+
+def count_blobs(frames: np.ndarray) -> np.ndarray:
+    """How many blobs each frame shows: (..., 51, 51) -> integers (...)."""
+    stack = frames.reshape(-1, FRAME_SIZE, FRAME_SIZE)
+    return np.bincount(find_blobs(stack)[0], minlength=len(stack)).reshape(frames.shape[:-2])
+
+
+def measure_blobs(settings: FlowSettings) -> dict[str, Any]:
+    """Shares of the frames 1 to 7 of 40 videos with 0, 1, 2, and 3 or more squares, at each of the
+    steps 0 to 50, in the "state" and the "posterior mean", and in decoded noise, the "null"; and,
+    as "picture", the first video's frames at steps 0, 20 and 50, (3, 8, 51, 51)."""
+    network, space, _ = flow.load_or_train(settings)
+    rng = np.random.default_rng((settings.seed, 5))
+    samples = sample(network, space, 40, rng)
+
+    def shares(latents: Tensor) -> np.ndarray:
+        counts = np.minimum(count_blobs(space.decode(latents).numpy()), 3)
+        return np.bincount(counts.ravel(), minlength=4) / counts.size
+
+    noise = rng.standard_normal(samples.states[0].shape, dtype=np.float32)
+    return {
+        "state": [shares(x) for x in samples.states],
+        "posterior mean": [shares(mean) for mean in samples.posterior_means],
+        "null": shares(torch.from_numpy(noise)),
+        "picture": np.concatenate(
+            [decode_videos(space, samples, samples.states[k, :1]) for k in (0, 20, 50)]
+        ),
+    }
+
+
+def draw_blobs(numbers: dict[str, Any], strips: dict[str, np.ndarray]) -> Figure:
+    """A film strip, and the shares of frames with 0, 1, 2, 3+ squares, for each dimension."""
+    rows = [[f"film {dim}"] * 2 + [f"state {dim}", f"posterior mean {dim}"] for dim in strips]
+    mosaic = np.reshape(rows, (-1, 2)).tolist()  # a film strip above two plots
+    figure = Figure(figsize=(8.5, 5.5 * len(strips)), layout="constrained")
+    axes = figure.subplot_mosaic(mosaic)
+    for dim, strip in strips.items():
+        draw_film_strip(axes[f"film {dim}"], strip, (0, 20, 50), f"d = {dim}: the state, decoded")
+        for readout in ("state", "posterior mean"):
+            plot = axes[f"{readout} {dim}"]
+            mean, std = (np.array(numbers[dim][readout][kind]) for kind in ("mean", "std"))
+            labels = {"no square": GREY, "1 square": BLUE, "2 squares": ORANGE, "3 or more": RED}
+            for k, (label, color) in enumerate(labels.items()):
+                plot.plot(mean[:, k], color=color, label=label)
+                low, high = mean[:, k] - std[:, k], mean[:, k] + std[:, k]
+                plot.fill_between(range(len(mean)), low, high, color=color, alpha=0.25, lw=0)
+            null = numbers[dim]["null"]["mean"][1]
+            plot.axhline(null, color=BLUE, ls=":", label="1 square, null: decoded noise")
+            plot.set(xlabel="sampling step", ylabel="share of frames 1 to 7", ylim=(-0.02, 1.05))
+            plot.set_title(f"d = {dim}: squares in the {readout}")
+    plot.legend(loc="center right")
+    return figure
+
+
+# ---------------------------------------------------------------- geometry, the grid of latents
+
+
+def grid_measures(latents: np.ndarray, centers: np.ndarray) -> dict[str, float]:
+    """How far a latent grid is from a plain one.
+
+    Args:
+        latents, centers: (side, side, 2), indexed alike.
+
+    Returns:
+        warp: 1 - R^2 of the best affine map from centres to latents, 0 to 1.
+        fold: share of grid cells whose signed area has the rarer sign, 0 to 0.5.
+        tear: the longest grid edge over the median one, at least 1.
+    """
+    flat = latents.reshape(-1, 2)
+    inputs = np.column_stack([centers.reshape(-1, 2), np.ones(len(flat))])
+    residual = flat - inputs @ np.linalg.lstsq(inputs, flat)[0]
+    warp = (residual**2).sum() / ((flat - flat.mean(0)) ** 2).sum()
+    one, other = (latents[1:, 1:] - latents[:-1, :-1], latents[1:, :-1] - latents[:-1, 1:])
+    area = one[..., 0] * other[..., 1] - one[..., 1] * other[..., 0]  # twice the cell's
+    fold = min((area > 0).mean(), (area < 0).mean())
+    edges = [np.linalg.norm(np.diff(latents, axis=axis), axis=-1).ravel() for axis in (0, 1)]
+    lengths = np.concatenate(edges)
+    tear = lengths.max() / np.median(lengths)
+    return {"warp": warp, "fold": fold, "tear": tear}
+
+
+def measure_grid(settings: AutoencoderSettings) -> dict[str, Any]:
+    """grid_measures() of the latents of the grid of centres; "null", the share of 1000 frames with
+    one square, decoded from noise of the same mean and deviation; and, as "picture", the latents,
+    (21, 21, 2)."""
+    model, _ = autoencoder.load_or_train(settings)
+    centers = grid_centers(settings.range)
+    latents = encode_centers(model, centers, settings)
+    rng = np.random.default_rng((settings.seed, 6))
+    noise = torch.from_numpy(rng.standard_normal((1000, 2), dtype=np.float32))
+    decoded = model.decode(latents.mean((0, 1)) + latents.std((0, 1)) * noise).detach()
+    null = (count_blobs(decoded.numpy()) == 1).mean()
+    return {"picture": latents.numpy(), "null": null} | grid_measures(latents.numpy(), centers)
+
+
+def draw_geometry(numbers: dict[str, Any], grids: dict[str, np.ndarray]) -> Figure:
+    """The latent grid for each recipe (down) and range (across), coloured by the true x and y."""
+    ranges = list(dict.fromkeys(name.split("range ")[1] for name in grids))
+    shape = (len(RECIPES), 2 * len(ranges))
+    figure = Figure((max(1.7 * shape[1], 4), 1.9 * shape[0]), layout="constrained")
+    axes = figure.subplots(*shape, squeeze=False)
+    for row, recipe in zip(axes, RECIPES):
+        row[0].set_ylabel(recipe)
+        for i, plot in enumerate(row):
+            range_, axis = ranges[i // 2], i % 2
+            name = f"{recipe}, range {range_}"
+            latents = grids[name]
+            for lines in (latents, latents.swapaxes(0, 1)):
+                plot.plot(lines[..., 0], lines[..., 1], color=GREY, lw=0.4, zorder=1)
+            color = grid_centers(float(range_))[..., axis]
+            plot.scatter(*latents.T, c=color.T, s=3, cmap="viridis", zorder=2)
+            plot.set(xticks=[], yticks=[])
+            if axis == 0:
+                plot.set_xlabel(f"warp {numbers[name]['warp']['seeds'][0]:.3f}")
+            if recipe == "no blur":
+                plot.set_title(f"range {range_}, colour: {'xy'[axis]}")
+    return figure
+
+
+# ---------------------------------------------------------------- sweeps
+
+
+def measure(
+    function: Callable[[Any], Any], cases: dict[str, Any], dask: str | None
+) -> dict[str, list[Any]]:
+    """Call the function on the settings of each network (it trains what is missing), one thread
+    each, on all cores or on a Dask cluster. Cases and results: name -> one for each seed."""
+
+    def quietly(job: Any) -> Any:
+        torch.set_num_threads(1)
+        with contextlib.redirect_stdout(io.StringIO()):
+            return function(job)
+
+    os.environ["TQDM_DISABLE"] = "1"  # in the workers: one progress bar is enough
+    with contextlib.ExitStack() as stack:
+        backend: dict[str, Any] = {"backend": "loky", "inner_max_num_threads": 1}
+        if dask is not None:
+            from distributed import Client
+
+            stack.enter_context(Client(dask, timeout=10))
+            backend = {"backend": "dask"}
+        stack.enter_context(joblib.parallel_config(n_jobs=-1, **backend))
+        jobs = [joblib.delayed(quietly)(job) for seeds in cases.values() for job in seeds]
+        results = joblib.Parallel(return_as="generator")(jobs)
+        what = function.__name__.replace("_", " ")
+        results = iter(list(tqdm(results, desc=what, total=len(jobs), disable=False)))
+    return {name: [next(results) for _ in seeds] for name, seeds in cases.items()}
+
+
+def over_seeds(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The results of several seeds, all but "picture", as mean, standard deviation, and the values
+    themselves."""
+    numbers = {}
+    for name in [name for name in runs[0] if name != "picture"]:
+        array = np.array([run[name] for run in runs], dtype=float)
+        std = array.std(0, ddof=1) if len(runs) > 1 else 0 * array[0]
+        numbers[name] = {"mean": array.mean(0), "std": std, "seeds": array}
     return numbers
 
 
-def analyze_superposition(settings: Superposition) -> dict[str, Any]:
-    """superposition.png: contrast, calibration, and the decoder alone."""
-    flows = {f"dim {dim}": settings.flows(embed_dim=dim) for dim in settings.dims}
-    controls = {
-        "dim 100, two hidden layers": settings.flows(embed_dim=100, hidden_layers=2),
-        "dim 100, plain": settings.flows(embed_dim=100, **RECIPES["plain"]),
-    }
-    two_given, skewed = (
-        {f"dim {dim}, {name}": settings.flows(embed_dim=dim, **change) for dim in settings.dims}
-        for name, change in (
-            ("two given frames", {"given_frames": 2}),
-            ("80 % ccw", {"ccw_share": 0.8}),
-        )
-    )
-    decoders: dict[str, Any] = {
-        f"dim {dim}": settings.autoencoders(embed_dim=dim) for dim in settings.sweep_dims
-    }
-    for name, jobs in controls.items():
-        decoders[name] = [job.autoencoder_settings() for job in jobs]
-
-    contrast = measure(experiments.measure_contrast, flows | controls, settings)
-    seconds = measure(experiments.measure_second_square, flows | controls | two_given, settings)
-    calibration = measure(experiments.measure_calibration, flows | skewed, settings)
-    additivity = measure(experiments.measure_additivity, decoders, settings)
-    numbers: dict[str, Any] = {
-        "steps": experiments.STEPS,
-        "contrast": {name: each_over_seeds(runs) for name, runs in contrast.items()},
-        "second square": {name: over_seeds(runs) for name, runs in seconds.items()},
-        "calibration": {},
-        "additivity": {name: over_seeds(runs) for name, runs in additivity.items()},
-    }
-    state = np.array(numbers["contrast"][f"dim {max(settings.dims)}"]["learned state"]["mean"])
-    numbers["state above controls, points"] = 100 * (state[:, 0] - state[:, 1]).max()
-    for name, runs in calibration.items():
-        told = {"at_0": over_seeds([run["at_0"] for run in runs])}
-        for key in ("exact", "q", "brightness"):
-            curve, error = reliability(runs, key)
-            told[key] = {"curve": curve.tolist(), "error": error}
-        numbers["calibration"][name] = told
-    figures.save(settings.out_dir / "superposition.png", figures.draw_superposition(numbers))
-    return numbers
+# ---------------------------------------------------------------- command line
 
 
-def analyze_commitment(settings: Commitment) -> dict[str, Any]:
-    """commitment.png: when the direction is decided, predicted and measured."""
-    ends = sorted({min(settings.dims), max(settings.dims)})
-    variants = [("scale", "latent_scale", value) for value in settings.scales]
-    variants += [("steps", "flow_steps", value) for value in settings.lengths]
-    cases = {f"dim {dim}": settings.flows(embed_dim=dim) for dim in settings.dims}
-    for word, field, value in variants:
-        for dim in ends:
-            name = f"dim {dim}, {word} {value}"
-            cases[name] = settings.flows(embed_dim=dim, **{field: value})
-    runs = measure(experiments.measure_commitment, cases, settings)
-    numbers: dict[str, Any]
-    numbers = {name: each_over_seeds(seeds) for name, seeds in runs.items()}
-    late = [np.diff(numbers[f"dim {dim}"]["halfway"]["mean"]) for dim in ends]
-    numbers["learned after exact, steps"] = 50 * float(np.max(late))
-    figure = figures.draw_commitment(numbers, ends, settings)
-    figures.save(settings.out_dir / "commitment.png", figure)
-    return numbers
-
-
-def draw_opening(settings: Opening) -> None:
-    """opening.gif: dims 2 and 100 side by side over the steps, both readouts."""
-    cases = {dim: settings.flows(embed_dim=dim)[:1] for dim in (2, 100)}
-    runs = measure(experiments.measure_steps, cases, settings)
-    figures.save_opening(settings.out_dir / "opening.gif", {dim: runs[dim][0] for dim in runs})
-
-
-# ---------------------------------------------------------------- the command
-
-
-EXPERIMENTS: dict[type, Callable[[Any], dict[str, Any] | None]] = {
-    Blobs: analyze_blobs,
-    Superposition: analyze_superposition,
-    Commitment: analyze_commitment,
-    Geometry: analyze_geometry,
-    Opening: draw_opening,
-}
-
-
-def rounded(value: Any) -> Any:
-    """Numbers, in dicts and lists, to six digits: what is printed and what is kept are the same."""
-    if isinstance(value, dict):
-        return {str(key): rounded(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [rounded(each) for each in value]
-    return float(f"{value:.6g}") if isinstance(value, float) else value
-
-
-def write_json(path: Path, numbers: dict[str, Any]) -> None:
-    """Write numbers as a JSON file."""
-    with replacing(path) as temporary:
+def write(
+    analysis: Callable[..., tuple[dict[str, Any], Figure]], settings: SweepSettings, name: str
+) -> None:
+    """Run an analysis; write its numbers, with what they cost, and its figure."""
+    settings.out_dir.mkdir(parents=True, exist_ok=True)
+    check_writable(settings.out_dir)
+    start = time.monotonic()
+    numbers, figure = analysis(settings)
+    minutes = (time.monotonic() - start) / 60
+    numbers["cost"] = {"minutes": minutes, "cores": os.cpu_count()}
+    text = json.dumps(numbers, default=lambda array: array.tolist())  # of NumPy
+    numbers = json.loads(text, parse_float=lambda number: float(f"{float(number):.6g}"))
+    with replacing(settings.out_dir / f"{name}.json") as temporary:
         temporary.write_text(json.dumps(numbers, indent=1) + "\n")
+    with replacing(settings.out_dir / f"{name}.png") as temporary:
+        figure.savefig(temporary, format="png", dpi=100, metadata={"Software": None})
+    print(f"{settings.out_dir}/{name}.png and .json: {minutes:.1f} minutes")
 
 
-def experiment(settings: AnalysisSettings) -> None:
-    """Run one experiment; write its figure, its numbers and what it cost; print its tables."""
-    folder, name = settings.out_dir, type(settings).__name__.lower()
-    folder.mkdir(parents=True, exist_ok=True)
-    before, start = len(list(settings.checkpoint_dir.glob("*.pt"))), time.monotonic()
-    numbers = EXPERIMENTS[type(settings)](settings)
-    minutes, seconds = divmod(round(time.monotonic() - start), 60)
-    trained = len(list(settings.checkpoint_dir.glob("*.pt"))) - before
-    costs_file = folder / "costs.json"
-    costs = json.loads(costs_file.read_text()) if costs_file.exists() else {}
-    cost = f"{trained} trainings, {minutes} min {seconds} s on {os.cpu_count()} cores"
-    if trained or name not in costs:  # a run that only measures again says nothing of what it costs
-        costs[name] = cost
-    write_json(costs_file, costs)
-    if numbers is not None:
-        numbers = rounded(numbers)
-        write_json(folder / f"{name}.json", numbers)
-        for table in report.tables(name, numbers).values():
-            print(f"\n{table}")
-    print(f"\nwrote {folder}/{name}.*: {cost}")
+def analyze(settings: AnalyzeSettings) -> tuple[dict[str, Any], Figure]:
+    """Numbers and figure of one of the two."""
+    blobs = settings.what == "blobs"
+    runs = measure(measure_blobs if blobs else measure_grid, settings.cases(), settings.dask)
+    numbers = {name: over_seeds(seeds) for name, seeds in runs.items()}
+    pictures = {name: seeds[0]["picture"] for name, seeds in runs.items()}
+    return numbers, (draw_blobs if blobs else draw_geometry)(numbers, pictures)
 
 
-def main(settings: Command) -> None:
-    """Run one sub-command, or all of them."""
-    if isinstance(settings, All):
-        benchmark = Path(__file__).parent / "tests" / "benchmark.py"
-        settings.out_dir.mkdir(parents=True, exist_ok=True)
-        out = ["--out", str(settings.out_dir / "benchmark.json")]
-        command = [sys.executable, str(benchmark), "--seeds", str(settings.seeds), *out]
-        status = subprocess.run(command, check=False).returncode
-        require(status == 0, "the benchmark failed, as told above")
-        shared = {field.name: getattr(settings, field.name) for field in fields(AnalysisSettings)}
-        for kind in EXPERIMENTS:
-            experiment(kind(**shared))
-    elif not isinstance(settings, Readme):
-        experiment(settings)
-    if isinstance(settings, Readme):
-        report.fill(settings.readme, settings.out_dir)
+def main(settings: AnalyzeSettings) -> None:
+    """Write the figure and the numbers."""
+    write(analyze, settings, settings.what)
 
 
 if __name__ == "__main__":
-    run(main, settings)
+    run(main, AnalyzeSettings)

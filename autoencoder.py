@@ -2,59 +2,84 @@
 
     python autoencoder.py --embed-dim 2        # checkpoints/autoencoder_dim2.pt; 10 to 20 s
 
-One linear layer leads to the d numbers, and one leads away from them (--hidden-layers puts more).
-The decoder's up-convolutions have no activations between them, and its residual blocks start as
-the identity: at first it is linear, but for the leaky rectifier at its end, and it bends only as
-far as the data make it. With 100 numbers it stays nearly additive (the mean of two codes decodes
-as two half-bright squares), with 2 numbers it can't (one square in between). --plain is the
+One linear layer leads to the d numbers, the latent, and one leads away from them (--hidden-layers
+puts more). The decoder's up-convolutions have no activations between them, and its residual blocks
+start as the identity: at first it is linear, but for the leaky rectifier at its end, and it bends
+only as far as the data make it. With 100 numbers it stays nearly additive (the mean of two latents
+decodes as two half-bright squares), with 2 numbers it can't (one square in between). --plain is the
 control: an ordinary decoder, with activations, the usual initialisation, and a gentler training.
 
 Squares that don't overlap look equally different however far apart they are, so the loss doesn't
-say which of them are near each other, and a 2-D code can end up torn. Blurring the training images
-makes distant squares overlap; the blur fades to nothing over the first half of the training.
+say which of them are near each other, and a 2-D latent space can end up torn. Blurring the training
+images makes distant squares overlap; the blur fades to nothing over the first half of the training.
 --blur 0 switches it off.
 """
 
+import hashlib
+import io
 import itertools
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
-from tqdm import trange
-
-from settings import AutoencoderSettings, FrameSettings, read_command_line, require, run
-
-if __name__ == "__main__":
-    settings = read_command_line(AutoencoderSettings)  # first, since importing torch takes a second
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from tqdm import trange
 
-from checkpoints import checkpoint_path, load_checkpoint, only_one_process, save_checkpoint
-from data import render
+from data import FrameSettings, check_range, check_writable, render, replacing, run
 
 CHANNELS = 32
 MAP_SIZE = 7  # the feature map is 32 x 7 x 7
 BATCH_SIZE = 32
 
 
+@dataclass(frozen=True)
+class AutoencoderSettings(FrameSettings):
+    """Train the autoencoder."""
+
+    embed_dim: int = 2
+    """Numbers per frame, d, 1 to 512."""
+    plain: bool = False
+    """An ordinary decoder, trained more gently, as a control; --blur 0 leaves the blur out too."""
+    hidden_layers: int = 0
+    """Hidden fully connected layers (256 wide) before the latent, and again behind it, 0 to 8."""
+    blur: float = 8.0
+    """Blur of the training images at the start, in pixels, 0 to 25; gone after the first half."""
+    autoencoder_steps: int = 800
+    """Training steps of the autoencoder."""
+    seed: int = 0
+    """Which trained networks: the seed of the autoencoder and of the flow."""
+    checkpoint_dir: Path = Path("checkpoints")
+    """Folder of the trained networks; made if missing."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range(1, 512, embed_dim=self.embed_dim)
+        check_range(0, 8, hidden_layers=self.hidden_layers)
+        check_range(0, 25, blur=self.blur)
+        check_range(1, 10**9, autoencoder_steps=self.autoencoder_steps)
+        check_range(0, 2**32 - 1, seed=self.seed)
+
+
 # ---------------------------------------------------------------- the network
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(SiLU(conv(SiLU(x)))), (n, 32, 7, 7) -> the same. Unless plain, the last convolution
-    starts at zero, and so the block as the identity."""
+    """x + conv(SiLU(conv(SiLU(x)))), (n, 32, 7, 7) -> the same. Unless plain, the second
+    convolution starts at zero, and so the block as the identity."""
 
     def __init__(self, plain: bool) -> None:
         super().__init__()
-        self.first = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)
-        self.last = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)
+        self.conv1 = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)
+        self.conv2 = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)
         if not plain:
-            for parameter in self.last.parameters():
+            for parameter in self.conv2.parameters():
                 nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.last(F.silu(self.first(F.silu(x))))
+        return x + self.conv2(F.silu(self.conv1(F.silu(x))))
 
 
 class Autoencoder(nn.Module):
@@ -81,7 +106,7 @@ class Autoencoder(nn.Module):
             nn.ConvTranspose2d(CHANNELS, CHANNELS, 3, stride=2, padding=1),  # 7 -> 13
             activation(),
             nn.ConvTranspose2d(CHANNELS, 1, 7, stride=4, padding=2),  # 13 -> 51
-            nn.LeakyReLU(0.02),  # presses the ripple of the dark background to nearly 0
+            nn.LeakyReLU(0.02),  # negative values shrink to almost 0: a dark background
         )
 
     def encode(self, frames: Tensor) -> Tensor:
@@ -96,9 +121,9 @@ class Autoencoder(nn.Module):
 def fully_connected(widths: list[int]) -> list[nn.Module]:
     """Linear layers of these widths, a SiLU between each two: [a, b] is a single Linear."""
     layers: list[nn.Module] = []
-    for i, (n_in, n_out) in enumerate(itertools.pairwise(widths)):
-        layers += ([nn.SiLU()] if i else []) + [nn.Linear(n_in, n_out)]
-    return layers
+    for n_in, n_out in itertools.pairwise(widths):
+        layers += [nn.SiLU(), nn.Linear(n_in, n_out)]
+    return layers[1:]
 
 
 @torch.no_grad()
@@ -124,33 +149,15 @@ def optimizer_and_schedule(
     model: nn.Module, learning_rate: float, steps: int, beta2: float, weight_decay: float
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     """AdamW (arXiv:1711.05101), its learning rate warmed up over 100 steps and, at the same time,
-    falling linearly to 0 at the end. For both trainings."""
+    falling linearly to 0 at the end. The flow is trained with it too."""
+    betas = (0.9, beta2)
     optimizer = torch.optim.AdamW(
-        model.parameters(),
-        lr=learning_rate,
-        betas=(0.9, beta2),
-        weight_decay=weight_decay,
-        fused=True,
+        model.parameters(), learning_rate, betas, weight_decay=weight_decay, fused=True
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda i: min(1, (i + 1) / 100) * (1 - i / steps)
     )
     return optimizer, schedule
-
-
-def take_step(
-    loss: Tensor, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler
-) -> None:
-    """One training step down the gradient of the loss.
-
-    Raises:
-        ValueError: the loss is not finite.
-    """
-    require(bool(loss.isfinite()), "the training diverged; nothing is saved")
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-    schedule.step()
 
 
 def train(settings: AutoencoderSettings) -> Autoencoder:
@@ -168,50 +175,113 @@ def train(settings: AutoencoderSettings) -> Autoencoder:
         centers = rng.uniform(-settings.range, settings.range, (BATCH_SIZE, 2))
         frames = torch.from_numpy(render(centers, settings, blur_at(step, settings)))
         loss = F.mse_loss(model.decode(model.encode(frames)), frames)
-        take_step(loss, optimizer, schedule)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
     return model
 
 
 @torch.no_grad()
-def evaluate(model: Autoencoder, settings: AutoencoderSettings) -> dict[str, float]:
-    """Mean squared error and intersection over union (of the pixels above one half) on 1000 fresh
-    frames."""
+def evaluate(model: Autoencoder, settings: AutoencoderSettings) -> float:
+    """Mean squared error on 1000 fresh frames."""
     rng = np.random.default_rng((settings.seed, 6))
     centers = rng.uniform(-settings.range, settings.range, (1000, 2))
     frames = torch.from_numpy(render(centers, settings))
-    decoded = model.decode(model.encode(frames))
-    true, drawn = frames > 0.5, decoded > 0.5
-    iou = (true & drawn).sum((1, 2)) / (true | drawn).sum((1, 2)).clamp_min(1)
-    return {"mse": F.mse_loss(decoded, frames).item(), "iou": iou.mean().item()}
+    return F.mse_loss(model.decode(model.encode(frames)), frames).item()
 
 
-def load_or_train(settings: AutoencoderSettings) -> tuple[Autoencoder, dict[str, Any]]:
-    """The autoencoder of these settings, trained now if its checkpoint is missing, and the
-    checkpoint's content.
+# ---------------------------------------------------------------- checkpoints, of both networks
+
+
+Settings = TypeVar("Settings", bound=FrameSettings)
+
+
+def restrict(settings: Any, stage: type[Settings]) -> Settings:
+    """The settings of an earlier stage, out of those of a later one."""
+    return stage(**{field.name: getattr(settings, field.name) for field in fields(stage)})
+
+
+def checkpoint_path(settings: AutoencoderSettings) -> Path:
+    """Where the network of these settings lies: the file's name states the stage, the embedding
+    dimension, and what differs from the defaults."""
+    name = f"{type(settings).__name__.removesuffix('Settings').lower()}_dim{settings.embed_dim}"
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if field.name not in ("embed_dim", "checkpoint_dir") and value != field.default:
+            name += f"_{field.name.replace('_', '-')}={value}"
+    return settings.checkpoint_dir / f"{name}.pt"
+
+
+def identity(settings: AutoencoderSettings) -> dict[str, Any]:
+    """All that decides what a training gives: everything but the folder."""
+    return asdict(settings) | {"checkpoint_dir": None, "stage": type(settings).__name__}
+
+
+def save(settings: AutoencoderSettings, model: nn.Module, **content: Any) -> None:
+    """Write a checkpoint: a dict of tensors and built-in types as torch.save writes it, and its
+    SHA-256 behind it (torch.load wouldn't notice a flipped bit).
+
+    Raises:
+        ValueError: the weights are not finite.
+    """
+    path, weights, buffer = checkpoint_path(settings), model.state_dict(), io.BytesIO()
+    if not all(bool(weight.isfinite().all()) for weight in weights.values()):
+        raise ValueError(f"the training diverged; {path} is not written")
+    torch.save({"settings": identity(settings), "weights": weights, **content}, buffer)
+    with replacing(path) as temporary:
+        temporary.write_bytes(buffer.getvalue() + hashlib.sha256(buffer.getvalue()).digest())
+
+
+def load(settings: AutoencoderSettings) -> dict[str, Any]:
+    """Read what save() wrote, as data and never as code.
+
+    Raises:
+        ValueError: the file is damaged, or of other settings.
+    """
+    path = checkpoint_path(settings)
+    file = path.read_bytes()
+    data, digest = file[:-32], file[-32:]
+    try:
+        checkpoint = torch.load(io.BytesIO(data), weights_only=True)
+        good = checkpoint["settings"] == identity(settings)
+    except Exception:  # noqa: BLE001 (torch raises a dozen kinds)
+        good = False
+    if not good or hashlib.sha256(data).digest() != digest:
+        raise ValueError(f"{path} is damaged or of other settings; delete it to train it again")
+    return checkpoint
+
+
+def announce_training(path: Path) -> None:
+    """Say that a network will be trained, and make sure first that it can be kept."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(path.parent)
+    print(f"{path} is missing: training it")
+
+
+def load_or_train(settings: AutoencoderSettings) -> tuple[Autoencoder, float]:
+    """The autoencoder of these settings and its error, trained now if it is missing.
 
     Raises:
         ValueError: the checkpoint is damaged or of other settings, or the training diverged.
+        OSError: the checkpoint can't be written or read.
     """
-    path = checkpoint_path("autoencoder", settings)
+    settings = restrict(settings, AutoencoderSettings)
+    path = checkpoint_path(settings)
     if not path.exists():
-        with only_one_process(path):
-            if not path.exists():  # another process may have trained it meanwhile
-                print(f"{path} is missing: training it")
-                model = train(settings)
-                metrics = evaluate(model, settings)
-                save_checkpoint("autoencoder", settings, model, metrics=metrics)
-    model, form = Autoencoder(settings), {"mse": 0.0, "iou": 0.0}  # what metrics must look like
-    return model, load_checkpoint("autoencoder", settings, model, metrics=form)
+        announce_training(path)
+        model = train(settings)
+        save(settings, model, error=evaluate(model, settings))
+    model, checkpoint = Autoencoder(settings), load(settings)
+    model.load_state_dict(checkpoint["weights"])
+    return model, checkpoint["error"]
 
 
 def main(settings: AutoencoderSettings) -> None:
     """Train, or load what is there, and print the quality."""
-    _, checkpoint = load_or_train(settings)
-    mse, iou = checkpoint["metrics"]["mse"], checkpoint["metrics"]["iou"]
-    print(
-        f"{checkpoint_path('autoencoder', settings)}: on frames not seen, mean squared error {mse:.2e}, IoU {iou:.3f}"
-    )
+    _, error = load_or_train(settings)
+    print(f"{checkpoint_path(settings)}: mean squared error {error:.2e} on frames not seen")
 
 
 if __name__ == "__main__":
-    run(main, settings)
+    run(main, AutoencoderSettings)

@@ -1,26 +1,81 @@
 """Stage 1 of 5: the data. Videos of one white square that travels on a circle, in NumPy.
 
-    python data.py --gif data.gif        # a tile of training videos; a second
+    python data.py --gif data.gif        # training videos, side by side; a second
 
 A frame is a 51 x 51 grey image of the plane; the middles of its outer pixels lie at -1 and 1. x
 grows to the right and y upwards, so "counter-clockwise" means what you see on the screen. In a
 video the centre of the square runs along a circle around the origin, 45 degrees a frame; radius,
 starting angle and direction are random. Eight frames close the circle, so a video, its cyclic
-shifts and its reversals all show the same ring of eight images.
+shifts and its reversals all show the same eight images.
 
 Given frame 0, the radius and the angle can be read off. Only the direction is open:
 that one bit is what this project is about.
 """
 
-import numpy as np
+import os
+import secrets
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from files import write_gif
-from settings import DataSettings, FrameSettings, VideoSettings, read_command_line, run
+import imageio.v3 as iio
+import numpy as np
+import tyro
 
 FRAME_SIZE = 51  # pixels per side; their centres lie at linspace(-1, 1, 51)
 PIXEL = 2 / (FRAME_SIZE - 1)  # distance between pixel centres, 0.04
 NUM_FRAMES = 8
 ANGLE_STEP = 2 * np.pi / NUM_FRAMES  # 45 degrees
+
+
+def check_range(low: float, high: float, **settings: float) -> None:
+    """Raise ValueError unless these settings lie in low to high (NaN doesn't)."""
+    for name, value in settings.items():
+        if not low <= value <= high:
+            option = name.replace("_", "-")
+            raise ValueError(f"--{option} must lie in {low} to {high}, not {value}")
+
+
+@dataclass(frozen=True)
+class FrameSettings:
+    """What a frame looks like."""
+
+    range: float = 0.8
+    """Centres lie in [-range, range] in x and y; circles have radii from range/4 to range."""
+    half_width: float = 0.2
+    """Half the side of the square; 0.2 is 5 pixels."""
+    hard_edges: bool = False
+    """Black and white pixels only, as in the original post; else grey ones at the edges."""
+
+    def __post_init__(self) -> None:
+        check_range(0.02, 1, range=self.range, half_width=self.half_width)
+        if self.range + self.half_width > 1 + 1e-9:
+            raise ValueError(
+                f"the square leaves the frame: --range {self.range} + --half-width"
+                f" {self.half_width} is more than 1"
+            )
+
+
+@dataclass(frozen=True)
+class DataSettings(FrameSettings):
+    """Show training videos."""
+
+    gif: Path = Path("data.gif")
+    """Where to write the looping videos."""
+    num_videos: int = 16
+    """How many videos, 1 to 400."""
+    sample_seed: int = 0
+    """Seed of the videos that are drawn."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range(1, 400, num_videos=self.num_videos)
+        check_range(0, 2**32 - 1, sample_seed=self.sample_seed)
+        check_output(self.gif, ".gif")
 
 
 # ---------------------------------------------------------------- frames
@@ -77,8 +132,7 @@ def random_first_centers(n: int, rng: np.random.Generator, range_: float) -> np.
 
 
 def orbits(first_centers: np.ndarray) -> np.ndarray:
-    """Both videos that start at each centre: the true answers to "what comes after this
-    frame?".
+    """Both videos that start at each centre: the true answers to "what comes after this frame?".
 
     Args:
         first_centers: (n, 2), x and y.
@@ -93,23 +147,85 @@ def orbits(first_centers: np.ndarray) -> np.ndarray:
     return np.stack([path.real, path.imag], axis=-1)
 
 
-def random_videos(
-    n: int, rng: np.random.Generator, settings: VideoSettings = VideoSettings()
-) -> np.ndarray:
-    """Centres (n, 8, 2) of n training videos; render() makes the frames."""
-    both = orbits(random_first_centers(n, rng, settings.range))
-    return both[np.arange(n), (rng.random(n) >= settings.ccw_share).astype(int)]
+def random_videos(n: int, rng: np.random.Generator, range_: float) -> np.ndarray:
+    """Centres (n, 8, 2) of n training videos, either direction; render() makes the frames."""
+    return orbits(random_first_centers(n, rng, range_))[np.arange(n), rng.integers(2, size=n)]
 
 
-# ---------------------------------------------------------------- python data.py
+# ---------------------------------------------------------------- files
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the same folder, moved over `path` at the end: whatever happens,
+    the old file or the new one is there, and whole."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def tile(frames: np.ndarray, across: int) -> np.ndarray:
+    """Lay frames (n, ..., 51, 51) in [0, 1] out in rows, a grey line above and beside each:
+    (..., height, width) uint8."""
+    frames = np.pad(frames, [(0, -len(frames) % across)] + [(0, 0)] * (frames.ndim - 1))
+    line = [(0, 0)] * (frames.ndim - 2) + [(1, 0), (1, 0)]
+    framed = np.pad(np.clip(frames, 0, 1), line, constant_values=0.4)
+    rows = [np.concatenate(framed[i : i + across], -1) for i in range(0, len(framed), across)]
+    return (255 * np.concatenate(rows, axis=-2)).round().astype(np.uint8)
+
+
+def write_gif(path: Path, videos: np.ndarray) -> None:
+    """Write videos (n, 8, 51, 51) in [0, 1] as one looping GIF, side by side and enlarged."""
+    images = tile(videos, across=int(np.ceil(np.sqrt(len(videos)))))
+    enlarged = images.repeat(3, axis=-1).repeat(3, axis=-2)
+    with replacing(path) as temporary:
+        iio.imwrite(temporary, enlarged, extension=".gif", duration=250, loop=0)
+
+
+# ---------------------------------------------------------------- command line
+
+
+def check_writable(folder: Path) -> None:
+    """Raise OSError unless a file can be written in this folder: found out by trying."""
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+def check_output(path: Path, suffix: str) -> None:
+    """Raise ValueError unless a file of this kind can be written there, so that it is told before
+    the work and not after it."""
+    try:
+        check_writable(path.parent)
+        good = path.suffix.lower() == suffix and not path.is_dir()
+    except OSError as problem:
+        raise ValueError(f"{path} can't be written: {problem.strerror}") from None
+    if not good:
+        raise ValueError(f"{path} must be the name of a {suffix} file")
+
+
+def run(main: Callable[[Any], None], settings_type: Any) -> None:
+    """Read the command line into settings and call main with them. Bad settings are told by tyro,
+    what goes wrong later in one line; the exit status is 2."""
+    try:
+        main(tyro.cli(settings_type))
+    except KeyboardInterrupt:
+        print("interrupted; what was finished is kept", file=sys.stderr)
+        sys.exit(130)
+    except (ValueError, OSError, ImportError) as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        sys.exit(2)
 
 
 def main(settings: DataSettings) -> None:
     """Write a GIF of random training videos."""
-    centers = random_videos(settings.num_videos, np.random.default_rng(settings.seed), settings)
+    rng = np.random.default_rng(settings.sample_seed)
+    centers = random_videos(settings.num_videos, rng, settings.range)
     write_gif(settings.gif, render(centers, settings))
     print(f"{settings.gif}: {settings.num_videos} training videos of {NUM_FRAMES} frames")
 
 
 if __name__ == "__main__":
-    run(main, read_command_line(DataSettings))
+    run(main, DataSettings)

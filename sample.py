@@ -7,38 +7,81 @@ The sampler walks from noise (t = 0) to a video (t = 1) in Euler steps along the
 shows every step, because the steps are what the project is about. Each step can be looked at in
 two ways:
 
-    state            decode x_t: probably what the original post shows; noise at first
+    state            decode x_t: what the original post shows; noise at first
     posterior mean   decode E[z | x_t]: what the flow believes the video to be
 """
 
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-import imageio.v3 as iio
 import numpy as np
-from tqdm import tqdm
-
-from settings import SampleSettings, read_command_line, run
-
-if __name__ == "__main__":
-    settings = read_command_line(SampleSettings)  # first, since importing torch takes a second
-
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
+from tqdm import trange
 
 import flow
-from data import FRAME_SIZE, NUM_FRAMES, orbits, random_first_centers, render
-from files import growing_npz, replacing, tile, write_gif
-from flow import FlowNetwork, LatentSpace, TrueLaw, true_law
+from data import (
+    FRAME_SIZE,
+    NUM_FRAMES,
+    check_output,
+    check_range,
+    orbits,
+    random_first_centers,
+    render,
+    replacing,
+    run,
+    tile,
+    write_gif,
+)
+from flow import ExactFlow, FlowNetwork, FlowSettings, LatentSpace, exact_flow
 
-BATCH_SIZE = 256  # videos sampled at a time: memory doesn't grow with their number
+BATCH_SIZE = 128  # videos sampled at a time: memory doesn't grow with their number
+
+
+@dataclass(frozen=True)
+class SampleSettings(FlowSettings):
+    """Generate videos (and train what is missing first)."""
+
+    gif: Path | None = None
+    """Write the videos as one looping GIF."""
+    png: Path | None = None
+    """Write the first video as a film strip: frames across; down, state and posterior mean."""
+    npz: Path | None = None
+    """Write arrays: frames, first_centers, show_steps, state_frames, posterior_mean_frames."""
+    num_videos: int = 16
+    """How many videos, 1 to 1000000; at most 400 for a GIF."""
+    steps: int = 50
+    """Euler steps, 1 to 1000."""
+    show_steps: tuple[int, ...] = ()
+    """Steps that the film strip and the arrays show; none named means 0, 2/5 of all, and all."""
+    exact: bool = False
+    """Sample with the exact posterior mean in place of the network's."""
+    sample_seed: int = 0
+    """Seed of the first frames and of the noise."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range(1, 10**6 if self.gif is None else 400, num_videos=self.num_videos)
+        check_range(1, 1000, steps=self.steps)
+        for step in self.show_steps:
+            check_range(0, self.steps, show_steps=step)
+        check_range(0, 2**32 - 1, sample_seed=self.sample_seed)
+        outputs = [(self.gif, ".gif"), (self.png, ".png"), (self.npz, ".npz")]
+        if not any(path for path, _ in outputs):
+            raise ValueError("nothing to write: give --gif, --png or --npz")
+        for path, suffix in outputs:
+            if path is not None:
+                check_output(path, suffix)
 
 
 # ---------------------------------------------------------------- the sampler
 
 
-def sample(
+def euler_steps(
     posterior_mean: Callable[[Tensor, Tensor], Tensor], noise: Tensor, steps: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Integrate dx/dt = v(x, t) = (posterior mean - x) / (1 - t) from 0 to 1, by Euler.
@@ -62,114 +105,121 @@ def sample(
     yield x, x
 
 
-def predictor(
-    which: Literal["learned", "exact"], network: FlowNetwork, law: TrueLaw
-) -> Callable[[Tensor, Tensor], Tensor]:
-    """The posterior mean as a function of x (n, D), t (n, 1): the network's, or the exact one."""
-    if which == "exact":
-        return law.posterior_mean
-    return lambda x, t: network(x, law.given, t)
+@dataclass(frozen=True)
+class Samples:
+    """n videos, sampled from n first frames, and all the steps on the way."""
+
+    given_centers: np.ndarray  # (n, given_frames, 2), where the squares of the given frames are
+    exact: ExactFlow  # what the answers were
+    states: Tensor  # (steps + 1, n, D)
+    posterior_means: Tensor  # (steps + 1, n, D)
 
 
 @torch.no_grad()
-def sample_batches(
-    settings: SampleSettings, network: FlowNetwork, space: LatentSpace
-) -> Iterator[tuple[np.ndarray, dict[int, tuple[Tensor, Tensor]]]]:
-    """Generate all videos, batch by batch, from fresh first frames.
+def sample(
+    network: FlowNetwork | None,
+    space: LatentSpace,
+    n: int,
+    rng: np.random.Generator,
+    steps: int = 50,
+) -> Samples:
+    """Sample n videos from random first frames, with the network or, if None, the exact flow."""
+    settings = space.settings
+    centers = random_first_centers(n, rng, settings.range)
+    direction = (rng.random(n) >= settings.ccw_share).astype(int)  # told if two frames are given
+    exact = exact_flow(space, centers, torch.from_numpy(direction))
+    size = exact.continuations.shape[2]
+    noise = torch.from_numpy(rng.standard_normal((n, size), dtype=np.float32))
 
-    Yields:
-        The true centres of the given frames (n, given_frames, 2); and a dict from each step to
-        show, and the last, to the state and the posterior mean there, both (n, D).
-    """
-    kept = {*settings.shown(), settings.steps}
-    rng = np.random.default_rng((settings.seed, 4))
-    torch.manual_seed(settings.seed)
-    starts = range(0, settings.num_videos, BATCH_SIZE)
-    for start in tqdm(starts, desc="sampling", unit="batch", disable=len(starts) < 4):
-        n = min(BATCH_SIZE, settings.num_videos - start)
-        centers = random_first_centers(n, rng, settings.range)
-        direction = (torch.rand(n) >= settings.ccw_share).long()
-        law = true_law(space, centers, direction)
-        noise = torch.randn_like(law.z_ccw)
-        posterior_mean = predictor(settings.flow, network, law)
-        given = orbits(centers)[np.arange(n), direction, : settings.given_frames]
-        steps = enumerate(sample(posterior_mean, noise, settings.steps))
-        yield given, {k: pair for k, pair in steps if k in kept}
+    def posterior_mean(x: Tensor, t: Tensor) -> Tensor:
+        return exact.posterior_mean(x, t) if network is None else network(x, exact.given, t)
+
+    states, means = zip(*euler_steps(posterior_mean, noise, steps))
+    given = orbits(centers)[np.arange(n), direction, : settings.given_frames]
+    return Samples(given, exact, torch.stack(states), torch.stack(means))
+
+
+def decode_videos(space: LatentSpace, samples: Samples, latents: Tensor) -> np.ndarray:
+    """The given frames, drawn, and the latents (n, D) of the others, decoded: frames
+    (n, 8, 51, 51), about [0, 1]."""
+    given = render(samples.given_centers[: len(latents)], space.settings)
+    return np.concatenate([given, space.decode(latents).numpy()], axis=1)
 
 
 # ---------------------------------------------------------------- outputs
 
 
-def videos(space: LatentSpace, given: np.ndarray, latents: Tensor) -> np.ndarray:
-    """Centres of the given frames (n, g, 2), which are drawn, and latents of the rest (n, D), which
-    are decoded -> frames (n, 8, 51, 51), about [0, 1]."""
-    rest = space.decode(latents).numpy()
-    return np.concatenate([render(given, space.settings), rest], axis=1)
+def draw_film_strip(plot: Any, frames: np.ndarray, steps: Sequence[int], title: str) -> None:
+    """Draw frames (steps, frames, 51, 51) in [0, 1] into matplotlib axes: frames across, steps
+    down."""
+    across = frames.shape[1]
+    image = tile(frames.reshape(-1, FRAME_SIZE, FRAME_SIZE), across)
+    plot.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    middles = (FRAME_SIZE + 1) * (np.arange(max(frames.shape[:2])) + 0.5)
+    plot.set_xticks(middles[:across], [f"frame {i}" for i in range(NUM_FRAMES)][-across:])
+    plot.set_yticks(middles[: len(steps)], [f"step {step}" for step in steps])
+    plot.tick_params(length=0)
+    plot.set_title(title)
 
 
-def film_strip(
-    space: LatentSpace,
-    given: np.ndarray,
-    by_step: dict[int, tuple[Tensor, Tensor]],
-    shown: Sequence[int],
-) -> np.ndarray:
-    """The first video of a batch as an image (height, width) uint8: frames across; down, first the
-    state at the shown steps, then the posterior mean at the same steps."""
-    rows = [videos(space, given[:1], by_step[k][kind][:1])[0] for kind in (0, 1) for k in shown]
-    return tile(np.concatenate(rows), across=NUM_FRAMES).repeat(2, axis=0).repeat(2, axis=1)
-
-
-def write_npz(
-    settings: SampleSettings, network: FlowNetwork, space: LatentSpace, out: Path
-) -> None:
-    """Write all videos as arrays: first_centers (n, 2); frames (n, 8, 51, 51), about [0, 1];
-    show_steps (k,); state_frames and posterior_mean_frames (k, n, 8, 51, 51) at those steps."""
-    shown, n = settings.shown(), settings.num_videos
-    video = (NUM_FRAMES, FRAME_SIZE, FRAME_SIZE)
-    shapes = {
-        "frames": (n, *video),
-        "state_frames": (len(shown), n, *video),
-        "posterior_mean_frames": (len(shown), n, *video),
-    }
-    with growing_npz(out, shapes) as (put, small):
-        centers: list[np.ndarray] = []
-        for given, by_step in sample_batches(settings, network, space):
-            done = len(centers)
-            centers += list(given[:, 0])
-            put("frames", done, videos(space, given, by_step[settings.steps][0]))
-            for i, k in enumerate(shown):
-                state, mean = by_step[k]
-                put("state_frames", i * n + done, videos(space, given, state))
-                put("posterior_mean_frames", i * n + done, videos(space, given, mean))
-        small["first_centers"], small["show_steps"] = np.array(centers), np.array(shown)
+def write_film_strip(path: Path, readouts: dict[str, np.ndarray], steps: Sequence[int]) -> None:
+    """Write one video, frames (steps, 8, 51, 51) for each readout, as a PNG."""
+    height = 0.6 + len(steps)
+    figure = Figure(figsize=(8.5, height * len(readouts)), layout="constrained")
+    axes = figure.subplots(len(readouts))
+    for plot, (name, frames) in zip(axes, readouts.items(), strict=True):
+        draw_film_strip(plot, frames, steps, name)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=100)
 
 
 def main(settings: SampleSettings) -> None:
-    """Generate the videos and write what was asked for."""
-    network, space, _ = flow.load_or_train(settings.flow_settings())
-    shown = ", ".join(map(str, settings.shown()))
+    """Sample the videos and write what was asked for."""
+    network, space, _ = flow.load_or_train(settings)
+    n, show_steps = settings.num_videos, settings.show_steps
+    show_steps = show_steps or (0, 2 * settings.steps // 5, settings.steps)
+    n_shown = n if settings.npz else 1  # videos that are shown at these steps
+    folder = settings.npz.parent if settings.npz else None
+
+    def on_disk(*shape: int) -> np.ndarray:
+        """An array as large as the disk; its file has no name and is gone at the end."""
+        shape = (*shape, NUM_FRAMES, FRAME_SIZE, FRAME_SIZE)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            return np.memmap(file, np.float32, "w+", shape=shape)
+
+    frames, first_centers = on_disk(n), np.empty((n, 2))
+    readouts = [on_disk(len(show_steps), n_shown) for _ in range(2)]  # state, posterior mean
+    rng = np.random.default_rng((settings.sample_seed, 4))
+    for i in trange(0, n, BATCH_SIZE, desc="sampling", unit="batch", disable=n <= 4 * BATCH_SIZE):
+        size = min(BATCH_SIZE, n - i)
+        samples = sample(None if settings.exact else network, space, size, rng, settings.steps)
+        first_centers[i : i + size] = samples.given_centers[:, 0]
+        frames[i : i + size] = decode_videos(space, samples, samples.states[-1])
+        shown = min(size, max(0, n_shown - i))
+        for latents, array in zip((samples.states, samples.posterior_means), readouts):
+            for row, step in enumerate(show_steps):
+                array[row, i : i + shown] = decode_videos(space, samples, latents[step, :shown])
+
+    how = f"{n} videos generated by the {'exact' if settings.exact else 'learned'} flow"
     if settings.gif:
-        batches = [
-            videos(space, given, by_step[settings.steps][0])
-            for given, by_step in sample_batches(settings, network, space)
-        ]
-        write_gif(settings.gif, np.concatenate(batches))
-        print(
-            f"{settings.gif}: {settings.num_videos} generated videos; their first frames were given"
-        )
+        write_gif(settings.gif, frames)
+        print(f"{settings.gif}: {how}; their first frames were given")
     if settings.png:
-        strip = film_strip(space, *next(sample_batches(settings, network, space)), settings.shown())
-        with replacing(settings.png) as temporary:
-            temporary.write_bytes(iio.imwrite("<bytes>", strip, extension=".png"))
-        print(
-            f"{settings.png}: one video, frames 0 to 7 across; down, the state at steps {shown} and the posterior mean at the same"
-        )
+        strips = {"state": readouts[0][:, 0], "posterior mean": readouts[1][:, 0]}
+        write_film_strip(settings.png, strips, show_steps)
+        print(f"{settings.png}: one of {how}, at steps {show_steps} of {settings.steps}")
     if settings.npz:
-        write_npz(settings, network, space, settings.npz)
-        print(
-            f"{settings.npz}: {settings.num_videos} videos, and both readouts at steps {shown} of {settings.steps}"
-        )
+        with replacing(settings.npz) as temporary, temporary.open("wb") as file:
+            np.savez(
+                file,
+                frames=frames,
+                first_centers=first_centers,
+                show_steps=np.array(show_steps),
+                state_frames=readouts[0],
+                posterior_mean_frames=readouts[1],
+            )
+        print(f"{settings.npz}: {how}, at steps {show_steps} of {settings.steps}")
 
 
 if __name__ == "__main__":
-    run(main, settings)
+    run(main, SampleSettings)
