@@ -117,10 +117,15 @@ def find_blobs(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     within_a_frame = np.zeros((3, 3, 3))
     within_a_frame[1] = 1
     labels, _ = ndimage.label(bright, within_a_frame)
-    large = np.flatnonzero(np.bincount(labels.ravel())[1:] >= 4) + 1
-    middles = np.reshape(ndimage.center_of_mass(bright, labels, large), (-1, 3))
-    frame, row, column = middles.T
-    return frame.round().astype(int), np.stack([column * PIXEL - 1, 1 - row * PIXEL], axis=-1)
+    frame, row, column = np.nonzero(labels)
+    label = labels[frame, row, column]
+    size = np.bincount(label)
+    large = np.flatnonzero(size >= 4)
+    in_frame, x, y = (  # a blob's pixels all lie in one frame, so the mean of the index is it
+        np.bincount(label, pixel)[large] / size[large]
+        for pixel in (frame, column * PIXEL - 1, 1 - row * PIXEL)
+    )
+    return in_frame.round().astype(int), np.stack([x, y], axis=-1)
 
 
 def count_blobs(frames: np.ndarray) -> np.ndarray:

@@ -1,0 +1,141 @@
+"""Time to quality: how long from nothing to a GIF, and how good are the videos?
+
+    python -m study.benchmark      # figures/benchmark.json and .png; d = 2 and 100, five seeds
+
+For each dimension and seed `python sample.py` runs in an empty folder, as a user would run it, one
+after the other on all cores; then the result is measured over 256 fresh first frames.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from tqdm import tqdm
+
+import autoencoder
+import flow
+from analyze import BLUE, ORANGE, SweepSettings, count_blobs, over_seeds, write
+from data import FRAME_SIZE, PIXEL, orbits, render, run
+from flow import FlowSettings
+from sample import decode_videos, sample
+from study.superposition import APART, FRAMES
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def centroids(frames: np.ndarray) -> np.ndarray:
+    """Centre of brightness of each frame, (..., 51, 51) -> (..., 2), x and y in [-1, 1]."""
+    light = np.clip(frames, 0, 1) + 1e-12
+    axis = np.linspace(-1, 1, FRAME_SIZE)
+    total = light.sum((-2, -1))
+    x, y = (light.sum(-2) * axis).sum(-1), (light.sum(-1) * axis[::-1]).sum(-1)
+    return np.stack([x / total, y / total], axis=-1)
+
+
+def center_errors(frames: np.ndarray, true_orbits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distance of each frame's centroid to where the square should be, on the nearer orbit.
+
+    Args:
+        frames: (n, f, 51, 51).
+        true_orbits: both right answers, (n, 2, f, 2).
+
+    Returns:
+        Errors (n, f) in pixels, and the chosen direction (n,), one for the whole video.
+    """
+    distance = np.linalg.norm(centroids(frames)[:, None] - true_orbits, axis=-1) / PIXEL
+    direction = distance.mean(-1).argmin(1)
+    return distance[np.arange(len(frames)), direction], direction
+
+
+def flatness(settings: FlowSettings) -> float:
+    """Standard deviation of the brightness inside decoded squares, one pixel away from their
+    edges, on 1000 fresh frames."""
+    model, _ = autoencoder.load_or_train(settings)
+    rng = np.random.default_rng((settings.seed, 10))
+    centers = rng.uniform(-settings.range, settings.range, (1000, 2))
+    frames = torch.from_numpy(render(centers, settings))
+    decoded = model.decode(model.encode(frames)).detach().numpy()
+    x, y = (
+        np.abs(np.linspace(-1, 1, FRAME_SIZE) - centers[:, i, None])
+        < settings.half_width - 1.5 * PIXEL
+        for i in (0, 1)
+    )
+    return float(decoded[y[:, ::-1, None] & x[:, None]].std())
+
+
+def quality(settings: FlowSettings) -> dict[str, Any]:
+    """How good the trained networks are, over 256 fresh first frames."""
+    network, space, losses = flow.load_or_train(settings)
+    _, error = autoencoder.load_or_train(settings)
+
+    def count(latents: Tensor) -> np.ndarray:
+        return count_blobs(space.decode(latents).numpy())  # (n, 7)
+
+    result: dict[str, Any] = {"mean squared error": error, "spread": flatness(settings)}
+    for name, used in (("exact", None), ("learned", network)):
+        samples = sample(used, space, 256, np.random.default_rng((settings.seed, 11)))
+        both = orbits(samples.given_centers[:, 0])
+        frames = decode_videos(space, samples, samples.states[-1])
+        errors, direction = center_errors(frames[:, 1:], both[:, :, 1:])
+        apart = np.linalg.norm(samples.given_centers[:, 0], axis=1) > APART
+        first = count(samples.posterior_means[0])[apart]
+        result |= {
+            f"{name}: videos right": (errors < 1.5).all(1).mean(),
+            f"{name}: median centre error, px": np.median(errors),
+            f"{name}: counter-clockwise": (direction == 0).mean(),
+            f"{name}: step 0, two squares": (first[:, [i - 1 for i in FRAMES]] == 2).mean(),
+            f"{name}: step 0, one in frame 4": (first[:, 3] == 1).mean(),
+        }
+    one_square = [(count(x) == 1).mean() for x in samples.states]
+    result |= {"one square, worst step": min(one_square), "one square, end": one_square[-1]}
+    return result | {"mean excess loss": np.mean(losses["excess"])}
+
+
+def from_nothing(settings: FlowSettings) -> dict[str, Any]:
+    """Seconds that `python sample.py` takes in an empty folder, and quality()."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["--embed-dim", str(settings.embed_dim), "--seed", str(settings.seed)]
+        options += ["--autoencoder-steps", str(settings.autoencoder_steps)]
+        options += ["--flow-steps", str(settings.flow_steps), "--gif", "out.gif"]
+        start = time.perf_counter()
+        subprocess.run(
+            [sys.executable, ROOT / "sample.py", *options],
+            cwd=folder,
+            check=True,
+            capture_output=True,
+        )
+        seconds = time.perf_counter() - start
+        names = ("embed_dim", "seed", "autoencoder_steps", "flow_steps")
+        same = {name: getattr(settings, name) for name in names}
+        trained = FlowSettings(**same, checkpoint_dir=Path(folder) / "checkpoints")
+        return {"seconds to GIF": seconds} | quality(trained)
+
+
+def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
+    """Time and quality, and a figure of the times."""
+    numbers: dict[str, Any] = {}
+    figure = Figure((8.5, 2.5), layout="constrained")
+    plot = figure.subplots()
+    for dim, color in ((2, BLUE), (100, ORANGE)):
+        jobs = tqdm(settings.flows(embed_dim=dim), desc=f"d = {dim}", unit="seed")
+        numbers[f"d = {dim}"] = over_seeds([from_nothing(job) for job in jobs])
+        seconds = numbers[f"d = {dim}"]["seconds to GIF"]["seeds"]
+        plot.plot(seconds, [f"d = {dim}"] * len(seconds), "o", color=color)
+    plot.set(xlabel="seconds from an empty folder to the GIF, each seed", xlim=(0, None))
+    return numbers, figure
+
+
+def main(settings: SweepSettings) -> None:
+    """Write the figure and the numbers."""
+    write(analysis, settings, "benchmark")
+
+
+if __name__ == "__main__":
+    run(main, SweepSettings)

@@ -1,0 +1,81 @@
+"""The animation at the top of the README.
+
+python -m study.opening      # figures/opening.gif
+"""
+
+import io
+
+import imageio.v3 as iio
+import numpy as np
+from matplotlib.figure import Figure
+
+import flow
+from analyze import BLUE, ORANGE, SweepSettings, measure
+from data import FRAME_SIZE, PIXEL, orbits, replacing, run, tile
+from flow import FlowSettings
+from sample import sample
+from study.superposition import MIN_RADIUS
+
+FRAMES = 4  # frames 1 to 4
+BRIGHT = 0.6  # a frame whose maximum is darker is shown brighter, so that noise can be seen
+
+
+def measure_steps(settings: FlowSettings) -> dict[str, np.ndarray]:
+    """Frames 1 to 4 of one video at steps 0 to 50, "state" and "posterior mean" (51, 4, 51, 51), and
+    "places" (2, 4, 2), the centres in the direction that it takes and in the other. It is the
+    first of 20 samples with radius above MIN_RADIUS."""
+    network, space, _ = flow.load_or_train(settings)
+    samples = sample(network, space, 20, np.random.default_rng((settings.seed, 5)))
+    i = int(np.argmax(np.linalg.norm(samples.given_centers[:, 0], axis=1) > MIN_RADIUS))
+    ends = samples.exact.continuations[i] - samples.states[-1, i]
+    places = orbits(samples.given_centers[i])[0, :, 1 : FRAMES + 1]
+    return {
+        "state": space.decode(samples.states[:, i])[:, :FRAMES].numpy(),
+        "posterior mean": space.decode(samples.posterior_means[:, i])[:, :FRAMES].numpy(),
+        "places": places[ends.norm(dim=1).argsort().numpy()],
+    }
+
+
+def draw_step(videos: dict[str, dict[str, np.ndarray]], k: int) -> np.ndarray:
+    """One image of the animation, (height, width, 3) uint8."""
+    figure = Figure((8.3, 3.1), layout="constrained", facecolor="black")
+    axes = figure.subplots(2, len(videos))
+    for column, (name, video) in zip(axes.T, videos.items()):
+        column[0].set_title(name, color="white")
+        for plot, readout in zip(column, ("state", "posterior mean")):
+            frames = video[readout][k]
+            brightness = np.clip(frames.max((1, 2), keepdims=True), 0.1, BRIGHT) / BRIGHT
+            image = tile(frames / brightness, across=FRAMES)
+            plot.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            shift = (FRAME_SIZE + 1) * np.arange(FRAMES) + 1
+            for places, color in zip(video["places"], (BLUE, ORANGE)):
+                x, y = (places[:, 0] + 1) / PIXEL + shift, (1 - places[:, 1]) / PIXEL + 1
+                plot.plot(x, y, "s", ms=17, mfc="none", mec=color, mew=0.8, alpha=0.8)
+            plot.set(xticks=[], yticks=[])
+            if column is axes.T[0]:
+                plot.set_ylabel(readout, color="white")
+    figure.supxlabel(
+        f"step {k} of 50; frames 1 to 4; blue: where it will go, orange: the other way",
+        color="white",
+        fontsize=10,
+    )
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100)
+    return iio.imread(buffer.getvalue(), mode="RGB")
+
+
+def main(settings: SweepSettings) -> None:
+    """d = 2 and 100 side by side over the steps, both readouts."""
+    settings.out_dir.mkdir(parents=True, exist_ok=True)
+    cases = {f"d = {dim}": settings.flows(embed_dim=dim)[:1] for dim in (2, 100)}
+    runs = measure(measure_steps, cases, settings.dask)
+    images = [draw_step({name: run[0] for name, run in runs.items()}, k) for k in range(51)]
+    # step 0 is held, then slow where the direction is decided at d = 100; the end stays
+    durations = [2000] + [400] * 6 + [150] * 43 + [2500]
+    with replacing(settings.out_dir / "opening.gif") as temporary:
+        iio.imwrite(temporary, np.stack(images), extension=".gif", duration=durations, loop=0)
+    print(f"{settings.out_dir}/opening.gif")
+
+
+if __name__ == "__main__":
+    run(main, SweepSettings)

@@ -1,0 +1,77 @@
+"""Does the latent plane fold when neighbours overlap less?
+
+    python -m study.overlap      # figures/overlap.png and .json
+
+The post suspects that the overlap of nearby images decides. Squares overlap the less, the larger
+range / half width is, so that ratio is varied at several ranges, without blur, for this repo's
+recipe and for an ordinary decoder. A seed folds if any cell of its latent grid is turned over.
+"""
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from analyze import BLUE, ORANGE, RECIPES, SweepSettings, measure, measure_grid, over_seeds, write
+from data import run
+
+# range / half width: (range, half width)
+OVERLAPS = {
+    1: [(0.1, 0.1), (0.2, 0.2), (0.4, 0.4)],
+    2: [(0.2, 0.1), (0.4, 0.2), (0.6, 0.3)],
+    3: [(0.3, 0.1), (0.45, 0.15), (0.6, 0.2)],
+    4: [(0.4, 0.1), (0.6, 0.15), (0.8, 0.2)],
+}
+
+
+def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
+    """The grid measures of every pair, and how many seeds fold at each ratio."""
+    cases = {
+        f"{recipe}, {ratio}, range {range_}": settings.flows(
+            range=range_, half_width=half_width, **RECIPES[recipe]
+        )
+        for recipe in ("no blur", "plain")
+        for ratio, pairs in OVERLAPS.items()
+        for range_, half_width in pairs
+    }
+    runs = measure(measure_grid, cases, settings.dask)
+    numbers: dict[str, Any] = {name: over_seeds(seeds) for name, seeds in runs.items()}
+    numbers["folds"] = {
+        recipe: {
+            f"{ratio}": [
+                sum(run["fold"] > 0 for run in runs[f"{recipe}, {ratio}, range {range_}"])
+                for range_, _ in pairs
+            ]
+            for ratio, pairs in OVERLAPS.items()
+        }
+        for recipe in ("no blur", "plain")
+    }
+    return numbers, draw(numbers["folds"], settings.seeds)
+
+
+def draw(folds: dict[str, dict[str, list[int]]], seeds: int) -> Figure:
+    """Seeds that fold, over range / half width."""
+    figure = Figure((8.5, 4), layout="constrained")
+    plot = figure.subplots()
+    for recipe, color in (("no blur", BLUE), ("plain", ORANGE)):
+        ratios = [int(ratio) for ratio in folds[recipe]]
+        total = [sum(pairs) for pairs in folds[recipe].values()]
+        shift = -0.05 if recipe == "plain" else 0.05
+        plot.plot([r + shift for r in ratios], total, "o-", color=color, label=recipe)
+        for ratio, pairs in zip(ratios, folds[recipe].values()):
+            for i, count in enumerate(pairs):
+                size = 3 + 2 * i  # the larger range, the larger dot
+                plot.plot(ratio + shift, count, "o", color=color, ms=size, alpha=0.4)
+    plot.set(xlabel="range / half width", xticks=ratios)
+    plot.set(ylabel=f"seeds that fold, of {3 * seeds}; faint: of {seeds}, each range")
+    plot.set_title("The less neighbours overlap, the oftener the plane folds")
+    plot.legend()
+    return figure
+
+
+def main(settings: SweepSettings) -> None:
+    """Write the figure and the numbers."""
+    write(analysis, settings, "overlap")
+
+
+if __name__ == "__main__":
+    run(main, SweepSettings)
