@@ -270,9 +270,9 @@ def draw(numbers: dict[str, Any]) -> Figure:
     for name, value in numbers["decoder"].items():
         dim, _, kind = name.removeprefix("d = ").partition(", ")
         marker, hue = {"": ("o", BLUE), "two hidden layers": ("s", RED)}.get(kind, ("D", GREEN))
-        label = kind or ("this repo" if dim == "2" else None)
+        shown = kind or ("this repo" if dim == "2" else None)
         y, error = value["midpoints"]["mean"], value["midpoints"]["std"]
-        decoders.errorbar(int(dim), y, error, fmt=marker, ms=5, color=hue, label=label)
+        decoders.errorbar(int(dim), y, error, fmt=marker, ms=5, color=hue, label=shown)
     decoders.set(xscale="log", xlabel="embedding dimension d", ylim=(-0.03, 1.03))
     decoders.set(ylabel="midpoints with two squares")
     decoders.set_title(
