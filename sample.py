@@ -11,6 +11,7 @@ two ways:
     posterior mean   decode E[z | x_t]: what the flow believes the video to be
 """
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -76,6 +77,14 @@ class SampleSettings(FlowSettings):
         for path, suffix in outputs:
             if path is not None:
                 check_output(path, suffix)
+        shown = 2 * len(self.shown()) + 1
+        needed = 2 * self.num_videos * shown * NUM_FRAMES * FRAME_SIZE**2 * 4  # bytes, and a copy
+        if self.npz is not None and needed > shutil.disk_usage(self.npz.parent).free:
+            raise ValueError(f"{self.npz} needs {needed / 1e9:.1f} GB of disk")
+
+    def shown(self) -> tuple[int, ...]:
+        """The steps to show."""
+        return self.show_steps or (0, 2 * self.steps // 5, self.steps)
 
 
 # ---------------------------------------------------------------- the sampler
@@ -176,8 +185,7 @@ def write_film_strip(path: Path, readouts: dict[str, np.ndarray], steps: Sequenc
 def main(settings: SampleSettings) -> None:
     """Sample the videos and write what was asked for."""
     network, space, _ = flow.load_or_train(settings)
-    n, show_steps = settings.num_videos, settings.show_steps
-    show_steps = show_steps or (0, 2 * settings.steps // 5, settings.steps)
+    n, show_steps = settings.num_videos, settings.shown()
     n_shown = n if settings.npz else 1  # videos that are shown at these steps
     folder = settings.npz.parent if settings.npz else None
 

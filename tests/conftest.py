@@ -1,6 +1,5 @@
-"""What several test files share: tiny settings, tiny trained checkpoints, command lines."""
+"""What several test files share: real and tiny trained networks, and command lines."""
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -12,79 +11,74 @@ import pytest
 import torch
 
 import flow
-from settings import FlowSettings, read_command_line, run
+from flow import FlowSettings
 
 ROOT = Path(__file__).parent.parent
-# Seconds instead of minutes: the tests are about the code, not about good videos.
-TINY = ["--embed-dim", "1", "--autoencoder-steps", "2", "--flow-steps", "2"]
+# Two steps and one number a frame: for tests of the code, not of what it learns.
+TINY = {"embed_dim": 1, "autoencoder_steps": 2, "flow_steps": 2}
 
 torch.set_num_threads(1)
 
 
+def options(**settings) -> list[str]:
+    """Settings as command line arguments."""
+    return [str(x) for name in settings for x in (f"--{name.replace('_', '-')}", settings[name])]
+
+
 def tiny_settings(folder: Path, **changes) -> FlowSettings:
-    """The settings that the command line arguments TINY stand for."""
-    tiny = {"embed_dim": 1, "autoencoder_steps": 2, "flow_steps": 2}
-    return FlowSettings(**tiny | changes, checkpoint_dir=folder)
+    """TINY, with its checkpoints in this folder."""
+    return FlowSettings(**TINY | {"checkpoint_dir": folder} | changes)
 
 
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory) -> Path:
-    """A folder with the checkpoints of both stages, trained for two steps. Copy it to change it."""
+    """A folder with both tiny networks. Copy it to change it."""
     folder = tmp_path_factory.mktemp("trained") / "checkpoints"
     flow.load_or_train(tiny_settings(folder))
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny(checkpoints):
+    """Network and latent space of the tiny flow."""
+    return flow.load_or_train(tiny_settings(checkpoints))[:2]
+
+
+@pytest.fixture(scope="session")
+def learned(tmp_path_factory):
+    """d = 2 with default settings, trained for real: network, latent space, losses."""
+    return flow.load_or_train(FlowSettings(checkpoint_dir=tmp_path_factory.mktemp("d2")))
+
+
+@pytest.fixture(scope="session")
+def space_100(tmp_path_factory):
+    """The latent space of d = 100: its autoencoder is trained for real, its flow for one step."""
+    folder = tmp_path_factory.mktemp("d100")
+    return flow.load_or_train(FlowSettings(embed_dim=100, flow_steps=1, checkpoint_dir=folder))[1]
+
+
 @pytest.fixture
-def quick_flow(monkeypatch):
-    """Train flows on a few rings only: encoding thousands is most of a two-step training."""
-    monkeypatch.setattr(flow, "NUM_RINGS", 64)
+def few_orbits(monkeypatch):
+    """Train flows on few orbits: encoding thousands is most of a two-step training."""
+    monkeypatch.setattr(flow, "NUM_ORBITS", 64)
 
 
-def digest(data: bytes) -> str:
-    """Stands for large content in comparisons, so that a failure can be read."""
-    return hashlib.sha256(data).hexdigest()
-
-
-def listing(folder: Path) -> dict[str, str | None]:
-    """All that is in a folder, with the digests of the files: to see whether anything was touched."""
-    return {
-        str(path.relative_to(folder)): digest(path.read_bytes()) if path.is_file() else None
-        for path in sorted(folder.rglob("*"))
-    }
-
-
-def visible(folder: Path) -> list[str]:
-    """Names in a folder, without the lock files."""
-    return sorted(p.name for p in folder.iterdir() if not p.name.endswith(".lock"))
-
-
-def run_process(folder: Path, stage: str, *arguments: str, **options):
-    """Run `python <stage>.py <arguments>` in a folder, as a user would."""
+def run_process(folder: Path, *command: str | Path, **how):
+    """Run python with these arguments in a folder, as a user would."""
     return subprocess.run(
-        [sys.executable, ROOT / f"{stage}.py", *arguments],
+        [sys.executable, *command],
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
-        **options,
+        **how,
     )
 
 
-@pytest.fixture
-def command(monkeypatch, capfd):
-    """Run a stage's command line in this process: (module, settings class, *arguments) -> exit status, stdout, stderr."""
-
-    def run_here(stage, settings_type, *arguments):
-        monkeypatch.setattr(sys, "argv", [f"{stage.__name__}.py", *arguments])
-        capfd.readouterr()
-        status = 0
-        try:
-            run(stage.main, read_command_line(settings_type))
-        except SystemExit as stop:
-            status = stop.code
-        out, err = capfd.readouterr()
-        return status, out, err
-
-    return run_here
+def listing(folder: Path) -> dict[str, bytes]:
+    """All that is in a folder: to see whether anything was touched."""
+    return {
+        str(p.relative_to(folder)): p.read_bytes() if p.is_file() else b""
+        for p in sorted(folder.rglob("*"))
+    }

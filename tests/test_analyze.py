@@ -1,210 +1,174 @@
-"""The experiments' commands, tiny; and the README against the JSON files."""
+"""Counting and the latent grid, on pictures and grids whose answer is known; and the command."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
+import numpy as np
 import pytest
-from conftest import ROOT
-from PIL import Image
+import torch
+from conftest import ROOT, options, run_process
 
 import analyze
-import report
-from analyze import in_parallel
-from settings import Blobs, read_command_line, run
+from analyze import AnalyzeSettings, count_blobs, find_blobs, grid_measures, over_seeds
+from data import grid_centers, render
+
+SMALL = {"seeds": 2, "autoencoder_steps": 2, "flow_steps": 2}
 
 
-@pytest.fixture(autouse=True)
-def leave_the_environment_alone(monkeypatch):
-    """A sweep tells its workers by the environment; later tests must not see it."""
-    monkeypatch.setenv("TQDM_DISABLE", "1")
-    monkeypatch.setenv("PYTHONWARNINGS", "ignore::UserWarning")
+def squares(*centers, brightness=(1.0, 1.0, 1.0)):
+    """One frame with a square at each centre."""
+    frames = [b * render(np.array(c)) for c, b in zip(centers, brightness, strict=False)]
+    return np.max(frames, axis=0)
 
 
-TINY = ["--seeds", "2", "--autoencoder-steps", "2", "--flow-steps", "2"]
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("command", "figures"),
+    ("frame", "count"),
     [
-        (["blobs", "--dims", "1", "--sweep-dims", "1", "2"], ["blobs.png", "dims.png"]),
-        (["geometry", "--ranges", "0.6", "--no-overlap"], ["geometry.png"]),
-        (["commitment", "--dims", "1", "2", "--scales", "2", "--lengths", "1"], ["commitment.png"]),
-        (["superposition", "--dims", "1", "--sweep-dims", "1"], ["superposition.png"]),
+        (np.zeros((51, 51)), 0),
+        (squares((0, 0)), 1),
+        (squares((-0.5, 0), (0.5, 0)), 2),
+        (squares((-0.5, 0.5), (0.5, 0.5), (0, -0.5)), 3),
+        (squares((-0.2, 0), (0.2, 0)), 1),  # side by side: one blob
+        (squares((-0.2, -0.2), (0.2, 0.2)), 1),  # corners touch: one blob
+        (squares((-0.24, 0), (0.24, 0)), 2),  # a dark pixel between them
+        (squares((-0.5, 0), (0.5, 0), brightness=(1, 0.49)), 1),
+        (squares((-0.5, 0), (0.5, 0), brightness=(1, 0.51)), 2),
+        (squares((-0.5, 0), (0.5, 0), brightness=(0.14, 0.14)), 0),  # unreadable
+        (squares((-0.5, 0), (0.5, 0), brightness=(0.16, 0.16)), 2),
+        (np.pad(np.ones((1, 3)), ((0, 50), (48, 0))), 0),  # three pixels are no blob
+        (np.pad(np.ones((2, 2)), ((0, 49), (49, 0))), 1),  # four are
+        (-squares((0, 0)), 0),
+        (5 * squares((0, 0)) + 0.4, 1),  # clipped to [0, 1]
     ],
 )
-def test_the_command_writes_figures_and_the_same_numbers_twice(
-    tmp_path, monkeypatch, capfd, command, figures
-):
-    monkeypatch.chdir(tmp_path)
+def test_blobs_are_counted(frame, count):
+    assert count_blobs(frame) == count
+
+
+def test_blobs_are_counted_frame_by_frame():
+    # the same pixels bright in neighbouring frames must not join across frames
+    frames = np.stack([squares((0, 0)), squares((0, 0)), np.zeros((51, 51))])
+    both = np.stack([frames, frames[::-1]])
+    np.testing.assert_array_equal(count_blobs(both), [[1, 1, 0], [0, 1, 1]])
+
+
+def test_blob_positions():
+    frame, center = find_blobs(np.stack([np.zeros((51, 51)), squares((-0.48, 0.2), (0.4, -0.52))]))
+    np.testing.assert_array_equal(frame, [1, 1])
+    found = center[center[:, 0].argsort()]
+    np.testing.assert_allclose(found, [[-0.48, 0.2], [0.4, -0.52]], atol=0.021)
+
+
+def test_an_affine_grid_is_plain():
+    centers = grid_centers(0.8)
+    latents = centers @ np.array([[2.0, 0.3], [-0.5, 1.0]]) + 7
+    measures = grid_measures(latents, centers)
+    assert measures["warp"] < 1e-12
+    assert measures["fold"] == 0
+    longest = np.hypot(2, 0.3) / np.median([np.hypot(2, 0.3), np.hypot(0.5, 1)])
+    assert measures["tear"] == pytest.approx(longest)
+
+
+def test_a_mirrored_part_folds_as_many_cells():
+    centers = grid_centers(0.8)
+    for place, share in ((0, 0.5), (0.4, 0.25), (-0.4, 0.25)):
+        latents = np.stack([np.abs(centers[..., 0] - place), centers[..., 1]], axis=-1)
+        assert grid_measures(latents, centers)["fold"] == share
+
+
+def test_a_cut_grid_is_torn_by_the_gap():
+    centers = grid_centers(0.8)  # edges of 0.08
+    for axis in (0, 1):
+        latents = centers.copy()
+        latents[..., axis] += 0.72 * (centers[..., axis] > 0.04)  # the cut edges: ten times as long
+        assert grid_measures(latents, centers)["tear"] == pytest.approx(10)
+
+
+def test_warp_of_a_known_bend():
+    centers = grid_centers(1.0)
+    latents = centers.copy()
+    latents[..., 1] += latents[..., 0] ** 2
+    bend = centers[0, :, 0] ** 2
+    expected = bend.var() / (2 * centers[..., 0].var() + bend.var())
+    assert grid_measures(latents, centers)["warp"] == pytest.approx(expected)
+
+
+def test_the_grid_of_the_trained_plane_is_whole_and_its_noise_shows_one_square(learned):
+    measured = analyze.measure_grid(learned[1].settings)
+    assert measured["fold"] == 0 and measured["warp"] < 0.1 and measured["tear"] < 3
+    assert measured["null"] > 0.95
+    assert measured["picture"].shape == (21, 21, 2)
+    corner = render(np.array([[0.8, -0.8]]))  # the last of the first row: x high, y low
+    latent = learned[1].autoencoder.encode(torch.from_numpy(corner)).detach()[0]
+    np.testing.assert_allclose(measured["picture"][0, -1], latent, rtol=1e-3, atol=1e-3)
+
+
+def test_blobs_of_the_trained_flow(learned):
+    measured = analyze.measure_blobs(learned[1].settings)
+    assert np.min(np.array(measured["state"])[:, 1]) > 0.99
+    assert np.shape(measured["posterior mean"]) == (51, 4) and measured["null"][1] > 0.95
+    np.testing.assert_allclose(np.sum(measured["state"], axis=1), 1)
+    first = measured["picture"][:, 0]
+    assert (first == first[0]).all() and (count_blobs(measured["picture"]) == 1).all()
+
+
+def test_over_seeds():
+    told = over_seeds([{"a": [1.0, 5.0], "picture": 3}, {"a": [3.0, 5.0], "picture": 4}])
+    assert told.keys() == {"a"} and told["a"]["mean"].tolist() == [2, 5]
+    assert told["a"]["std"] == pytest.approx([2**0.5, 0])
+    assert told["a"]["seeds"].tolist() == [[1, 5], [3, 5]]
+    assert over_seeds([{"a": 4}])["a"]["std"] == 0
+
+
+@pytest.mark.parametrize(
+    ("what", "changes", "cases"),
+    [
+        ("blobs", {"dims": "1"}, ["1"]),
+        (
+            "geometry",
+            {"ranges": "0.6"},
+            ["no blur, range 0.6", "blur, range 0.6", "plain, range 0.6"],
+        ),
+    ],
+)
+def test_the_command_writes_a_figure_and_the_same_numbers_twice(tmp_path, what, changes, cases):
     written = []
-    checkpoints = tmp_path / "checkpoints"  # workers may stand in an earlier test's folder
-    for _ in range(1 if command[0] == "superposition" else 2):  # it takes long
-        arguments = [*command, *TINY, "--checkpoint-dir", str(checkpoints)]
-        monkeypatch.setattr(sys, "argv", ["analyze.py", *arguments])
-        run(analyze.main, read_command_line(analyze.Command))
-        folder = tmp_path / "figures"
-        numbers = f"{command[0]}.json"
-        assert sorted(p.name for p in folder.iterdir()) == sorted(["costs.json", numbers, *figures])
-        written.append((folder / numbers).read_text())
-        out, err = capfd.readouterr()
-        for table in report.tables(command[0], json.loads(written[-1])).values():
-            assert table in out
-        trained = len(list(checkpoints.glob("*.pt"))) if len(written) == 1 else 0
-        assert ("training" in err) == (trained > 0)  # the second run finds all it needs
-        if trained:
-            cost = json.loads((folder / "costs.json").read_text())[command[0]]
-            assert cost.startswith(f"{trained} trainings, ")
-    assert written[0] == written[-1]
+    for folder in ("one", "two"):
+        done = run_process(
+            tmp_path, ROOT / "analyze.py", what, *options(**SMALL | changes, out_dir=folder)
+        )
+        assert done.returncode == 0, done.stderr
+        written.append(json.loads((tmp_path / folder / f"{what}.json").read_text()))
+        assert (tmp_path / folder / f"{what}.png").stat().st_size > 5000
+    cost = written[0].pop("cost")
+    assert cost["minutes"] > 0 and written[1].pop("cost")
+    assert written[0] == written[1]
+    assert list(written[0]) == cases
+    for value in written[0].values():
+        assert all(len(numbers["seeds"]) == 2 for numbers in value.values())
+    # each seed has its own networks, and nothing was trained twice
+    trained = len(list((tmp_path / "checkpoints").glob("autoencoder*.pt")))
+    assert trained == 2 * len(cases)
+
+
+def test_each_seed_is_measured_on_its_own(tmp_path):
+    settings = AnalyzeSettings(**SMALL, checkpoint_dir=tmp_path, what="geometry", ranges=(0.4,))
+    cases = {"blur": settings.cases()["blur, range 0.4"]}
+    seeds = analyze.measure(analyze.measure_grid, cases, None)["blur"]
+    for job, run in zip(cases["blur"], seeds, strict=True):
+        alone = analyze.measure_grid(job)
+        np.testing.assert_array_equal(alone["picture"], run["picture"])
+    assert (seeds[0]["picture"] != seeds[1]["picture"]).any()
 
 
 @pytest.mark.slow
-def test_the_opening_picture(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["analyze.py", "opening", *TINY])
-    run(analyze.main, read_command_line(analyze.Command))
-    with Image.open(tmp_path / "figures" / "opening.gif") as gif:
-        assert gif.n_frames == 51 and gif.width > 600
-
-
-# ---------------------------------------------------------------- the README's numbers
-
-
-def test_the_readme_says_what_the_json_files_say():
-    """If this fails, `python analyze.py readme` fills them in again."""
-    text = (ROOT / "README.md").read_text()
-    assert report.filled(text, ROOT / "figures") == text
-    assert len(report.MARKED.findall(text)) > 30
-
-
-def test_a_number_is_found_and_put_in(tmp_path):
-    (tmp_path / "one.json").write_text(
-        '{"a b": {"mean": [1, 0.25], "std": [0, 0.5]}, "c": [1, 7], "d": {"mean": 2, "std": 1}}'
-    )
-    told = [
-        ("one/a b/1", "0.250 (0.500)"),
-        ("one/a b/1 = %.1f", "0.2"),
-        ("one/c/1", "7"),
-        ("one/d", "2.000 (1.000)"),
-        ("one/d = %d %%", "2 %"),
-    ]
-    for way, number in told:
-        text = f"x <!--{way}-->old\nvalue<!--/--> y"
-        assert report.filled(text, tmp_path) == f"x <!--{way}-->{number}<!--/--> y"
-    for way in ("one/nothing", "two/a b", "one/c/9", "one/a b/1/1", "one/c/x"):
-        with pytest.raises(ValueError, match="no JSON file holds"):
-            report.filled(f"<!--{way}-->1<!--/-->", tmp_path)
-
-
-def test_readme_command(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "figures").mkdir()
-    (tmp_path / "figures" / "one.json").write_text('{"a": 3}')
-    monkeypatch.setattr(sys, "argv", ["analyze.py", "readme"])
-    for text, told in (
-        (None, "--readme README.md is not a file"),
-        ("no marks", "has no marked places"),
-        ("<!--one/b-->2<!--/-->", "which no JSON file holds"),
-    ):
-        if text:
-            (tmp_path / "README.md").write_text(text)
-        with pytest.raises(SystemExit) as stop:
-            run(analyze.main, read_command_line(analyze.Command))
-        assert stop.value.code == 2 and told in capsys.readouterr().err
-        assert not text or (tmp_path / "README.md").read_text() == text
-    (tmp_path / "README.md").write_text("<!--one/a-->2<!--/-->")
-    run(analyze.main, read_command_line(analyze.Command))
-    assert (tmp_path / "README.md").read_text() == "<!--one/a-->3<!--/-->"
-
-
-def test_all_runs_everything_and_fills_in_the_readme(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    done = []
-    (tmp_path / "README.md").write_text(
-        "<!--commitment/told-->2<!--/--> <!--costs/blobs-->?<!--/-->"
-    )
-
-    def pretend_benchmark(command, check):
-        done.append(Path(command[1]).name)
-        assert command[2:] == ["--seeds", "3", "--out", "figures/benchmark.json"]
-        return subprocess.CompletedProcess(command, int(len(done) > 6))
-
-    monkeypatch.setattr(subprocess, "run", pretend_benchmark)
-    for kind in analyze.EXPERIMENTS:
-
-        def pretend(settings):
-            done.append(type(settings).__name__)
-            assert settings.seeds == 3
-            return {"told": 7}
-
-        monkeypatch.setitem(analyze.EXPERIMENTS, kind, pretend)
-    monkeypatch.setattr(report, "TABLES", {})
-    monkeypatch.setattr(report, "tables", lambda name, numbers: {})
-    monkeypatch.setattr(sys, "argv", ["analyze.py", "all", "--seeds", "3"])
-    run(analyze.main, read_command_line(analyze.Command))
-    assert done[0] == "benchmark.py" and len(done) == 6
-    text = (tmp_path / "README.md").read_text()
-    assert "-->7<!--/-->" in text and "0 trainings, 0 min" in text
-    with pytest.raises(SystemExit) as stop:  # the second time it fails
-        run(analyze.main, read_command_line(analyze.Command))
-    assert stop.value.code == 2 and len(done) == 7
-
-
-# ---------------------------------------------------------------- clusters and bad settings
-
-
-@pytest.mark.slow
-def test_training_on_a_dask_cluster(tmp_path, monkeypatch):
+def test_a_dask_cluster_gives_the_same_numbers(tmp_path):
     distributed = pytest.importorskip("distributed")
-    monkeypatch.chdir(tmp_path)
-    settings = Blobs(seeds=3, checkpoint_dir=tmp_path, autoencoder_steps=2, flow_steps=2)
-    jobs = settings.flows(embed_dim=1)
+    settings = AnalyzeSettings(**SMALL, checkpoint_dir=tmp_path, what="geometry", ranges=(0.4,))
+    cases = {"blur": settings.cases()["blur, range 0.4"]}
+    here = analyze.measure(analyze.measure_grid, cases, None)["blur"]
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
     ) as cluster:
-        analyze.train_all(jobs, cluster.scheduler_address)
-    assert len(list(tmp_path.glob("flow*.pt"))) == 3
-    assert len(list(tmp_path.glob("autoencoder*.pt"))) == 3
-
-
-def test_dask_needs_a_scheduler_that_answers():
-    pytest.importorskip("distributed")
-    with pytest.raises((OSError, ValueError)):
-        in_parallel(abs, [1], "nothing", "tcp://127.0.0.1:9")
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["nonsense"],
-        [],
-        ["blobs", "--seeds", "0"],
-        ["blobs", "--seeds", "many"],
-        ["blobs", "--dims", "0"],
-        ["blobs", "--dims", "513"],
-        ["blobs", "--dims"],
-        ["geometry", "--ranges", "0.9"],
-        ["geometry", "--ranges", "-1"],
-        ["superposition", "--dims", "2.5"],
-        ["commitment", "--scales", "0"],
-        ["commitment", "--lengths", "0"],
-        ["commitment", "--flow-steps", "0"],
-        ["geometry", "--out-dir", "file"],
-        ["geometry", "--checkpoint-dir", "file"],
-        ["all", "--seeds", "0"],
-        ["all", "--readme", "nothing.md"],
-        ["readme", "--readme", "nothing.md"],
-    ],
-)
-def test_bad_settings_are_one_line(tmp_path, monkeypatch, capsys, arguments):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "file").write_text("mine")
-    monkeypatch.setattr(sys, "argv", ["analyze.py", *arguments])
-    with pytest.raises(SystemExit) as stop:
-        run(analyze.main, read_command_line(analyze.Command))
-    assert stop.value.code == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ") and error.count("\n") == 1
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+        there = analyze.measure(analyze.measure_grid, cases, cluster.scheduler_address)["blur"]
+    for one, other in zip(here, there, strict=True):
+        np.testing.assert_array_equal(one["picture"], other["picture"])

@@ -6,27 +6,26 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, tiny_settings
+from conftest import TINY
 
-import flow
 import sample as sampling
-from data import orbits, random_first_centers, render
-from files import tile
-from flow import true_law
-from sample import sample, sample_batches, write_npz
-from settings import SampleSettings
+from data import orbits, random_first_centers, render, tile
+from flow import NUM_ORBITS
+from sample import SampleSettings, decode_videos, draw_film_strip, euler_steps, sample
 
 
 def whole_path(*arguments):
-    """All states and all posterior means that sample() yields, stacked."""
-    return tuple(map(torch.stack, zip(*sample(*arguments), strict=True)))
+    """All states and all posterior means that euler_steps() yields, stacked."""
+    return tuple(map(torch.stack, zip(*euler_steps(*arguments), strict=True)))
 
 
-def batches_of(settings, network, space):
-    """The given centres of each batch, and its states and posterior means at all steps, stacked."""
-    all_steps = dataclasses.replace(settings, show_steps=tuple(range(settings.steps + 1)))
-    for given, path in sample_batches(all_steps, network, space):
-        yield given, *map(torch.stack, zip(*path.values(), strict=True))
+def changed(space, **changes):
+    """The same latents seen by a flow of other settings."""
+    return dataclasses.replace(space, settings=dataclasses.replace(space.settings, **changes))
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
 
 
 # ---------------------------------------------------------------- the sampler
@@ -70,245 +69,152 @@ def test_posterior_mean_is_asked_at_the_right_times():
         return x * 0
 
     states, _ = whole_path(posterior_mean, torch.ones(3, 2), 4)
+    assert len(asked) == 4
     for k, (x, t) in enumerate(asked):
         assert torch.equal(x, states[k])
         assert torch.equal(t, torch.full((3, 1), k / 4))
-    assert len(asked) == 4
 
 
 # ---------------------------------------------------------------- whole videos
 
 
-@pytest.fixture(scope="module")
-def trained(checkpoints):
-    """Network and latent space of the tiny flow."""
-    return flow.load_or_train(tiny_settings(checkpoints))[:2]
-
-
-def settings_for(checkpoints, tmp_path, **changes) -> SampleSettings:
-    """Sample settings at tiny size that write an npz."""
-    tiny = dataclasses.asdict(tiny_settings(checkpoints))
-    few = {"npz": tmp_path / "out.npz", "num_videos": 5, "steps": 4}
-    return SampleSettings(**tiny | few | changes)
-
-
-def with_settings(space, settings):
-    """The same latents seen by a flow of other settings."""
-    return dataclasses.replace(space, settings=settings)
-
-
-def test_exact_flow_ends_on_a_true_video(checkpoints, trained, tmp_path):
-    network, space = trained
-    settings = settings_for(checkpoints, tmp_path, flow="exact", num_videos=100, steps=50)
-    ((given, states, _),) = batches_of(settings, network, space)
-    law = true_law(space, given[:, 0], torch.zeros(100, dtype=torch.long))
-    ends = torch.stack([law.z_ccw, law.z_cw])
-    distance = (states[-1] - ends).norm(dim=2)  # (2, n)
+def test_exact_flow_ends_on_a_true_video(tiny):
+    samples = sample(None, tiny[1], 100, rng())
+    both = samples.exact.continuations
+    distance = (samples.states[-1][:, None] - both).norm(dim=2)  # (n, 2)
     # Both directions are drawn; each video is one of them, up to a few that hesitate to the end.
-    assert 20 < (distance[0] < distance[1]).sum() < 80
-    apart = (law.z_ccw - law.z_cw).norm(dim=1)
-    assert ((distance.min(0).values < 1e-3 * apart).float().mean()) > 0.95
+    assert 20 < (distance[:, 0] < distance[:, 1]).sum() < 80
+    apart = (both[:, 0] - both[:, 1]).norm(dim=1)
+    assert (distance.min(1).values < 1e-3 * apart).float().mean() > 0.95
 
 
-@pytest.mark.parametrize("share, end", [(1.0, "z_ccw"), (0.0, "z_cw")])
-def test_exact_flow_with_certain_prior(checkpoints, trained, tmp_path, share, end):
-    network, space = trained
-    settings = settings_for(checkpoints, tmp_path, flow="exact", ccw_share=share)
-    space = with_settings(space, settings)
-    ((given, states, _),) = batches_of(settings, network, space)
-    law = true_law(space, given[:, 0], torch.zeros(5, dtype=torch.long))
-    torch.testing.assert_close(states[-1], getattr(law, end), rtol=1e-5, atol=1e-5)
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_exact_flow_with_certain_prior(tiny, share):
+    samples = sample(None, changed(tiny[1], ccw_share=share), 5, rng(), 4)
+    end = samples.exact.continuations[:, int(share == 0)]
+    torch.testing.assert_close(samples.states[-1], end, rtol=1e-5, atol=1e-5)
 
 
-def test_exact_flow_with_two_given_frames_keeps_the_direction(checkpoints, trained, tmp_path):
-    network, space = trained
-    settings = settings_for(checkpoints, tmp_path, flow="exact", given_frames=2, num_videos=20)
-    space = with_settings(space, settings)
-    ((given, states, _),) = batches_of(settings, network, space)
+def test_exact_flow_with_two_given_frames_keeps_the_direction(tiny):
+    space = changed(tiny[1], given_frames=2)
+    samples = sample(None, space, 20, rng(), 4)
+    given = samples.given_centers
     (x0, y0), (x1, y1) = given[:, 0].T, given[:, 1].T
     direction = (x0 * y1 - y0 * x1 < 0).astype(int)  # 0 is counter-clockwise
     assert 0 < direction.sum() < 20
     path = orbits(given[:, 0])[np.arange(20), direction]
     np.testing.assert_allclose(given[:, 1], path[:, 1], atol=1e-12)
     expected = space.encode(path[:, 2:]).flatten(1)
-    torch.testing.assert_close(states[-1], expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(samples.states[-1], expected, rtol=1e-4, atol=1e-4)
+    frames = decode_videos(space, samples, samples.states[-1])
+    np.testing.assert_array_equal(frames[:, :2], render(given))
+    np.testing.assert_array_equal(frames[:, 2:], space.decode(samples.states[-1]).numpy())
 
 
-def test_learned_flow_is_the_networks_own_prediction(checkpoints, trained, tmp_path):
-    network, space = trained
-    settings = settings_for(checkpoints, tmp_path)
-    ((given, states, means),) = batches_of(settings, network, space)
-    first = space.encode(given[:, 0])
+def test_learned_flow_is_the_networks_own_prediction(tiny):
+    network, space = tiny
+    samples = sample(network, space, 5, rng(), 4)
+    first = space.encode(samples.given_centers[:, 0])
     with torch.no_grad():
         for k in range(4):
-            predicted = network(states[k], first, torch.full((5, 1), k / 4))
-            torch.testing.assert_close(means[k], predicted, rtol=1e-4, atol=1e-5)
+            predicted = network(samples.states[k], first, torch.full((5, 1), k / 4))
+            torch.testing.assert_close(samples.posterior_means[k], predicted, rtol=1e-4, atol=1e-5)
 
 
-def test_given_frames_are_fresh_ones_and_noise_is_standard(checkpoints, trained, tmp_path):
-    network, space = trained
-    settings = settings_for(checkpoints, tmp_path, num_videos=700, steps=1)
-    batches = list(batches_of(settings, network, space))
-    assert [len(given) for given, _, _ in batches] == [256, 256, 188]
-    given = np.concatenate([given[:, 0] for given, _, _ in batches])
+def test_given_frames_are_fresh_ones_and_noise_is_standard(tiny):
+    samples = sample(*tiny, 700, rng((0, 4)), 1)
+    given = samples.given_centers[:, 0]
     assert len(np.unique(given, axis=0)) == 700
-    training = random_first_centers(flow.NUM_RINGS, np.random.default_rng((0, 2)), 0.8)
+    training = random_first_centers(NUM_ORBITS, rng((0, 2)), 0.8)
     assert not np.isin(given[:, 0], training[:, 0]).any()
-    noise = torch.cat([states[0] for _, states, _ in batches])
+    noise = samples.states[0]
     assert noise.mean().item() == pytest.approx(0, abs=4 / noise.numel() ** 0.5)
     assert noise.std().item() == pytest.approx(1, abs=3 / noise.numel() ** 0.5)
-    assert len(noise.unique()) > 0.99 * noise.numel()  # batches don't repeat the noise
-
-
-# ---------------------------------------------------------------- arrays
-
-
-def test_arrays_of_the_npz(checkpoints, trained, tmp_path):
-    network, space = trained
-    settings = settings_for(checkpoints, tmp_path, show_steps=(0, 3, 4))
-    write_npz(settings, network, space, settings.npz)
-    ((given, states, means),) = batches_of(settings, network, space)
-    with np.load(settings.npz, allow_pickle=False) as arrays:
-        assert {name: (a.shape, a.dtype.kind) for name, a in arrays.items()} == {
-            "frames": ((5, 8, 51, 51), "f"),
-            "first_centers": ((5, 2), "f"),
-            "show_steps": ((3,), "i"),
-            "state_frames": ((3, 5, 8, 51, 51), "f"),
-            "posterior_mean_frames": ((3, 5, 8, 51, 51), "f"),
-        }
-        assert arrays["frames"].dtype == np.float32
-        assert arrays["show_steps"].tolist() == [0, 3, 4]
-        frames, centers = arrays["frames"], arrays["first_centers"]
-        np.testing.assert_array_equal(centers, given[:, 0])
-        # The first frame is the given one, drawn and not decoded, in every readout.
-        for name in ("frames", "state_frames", "posterior_mean_frames"):
-            first = arrays[name][..., 0, :, :]
-            expected = np.broadcast_to(render(centers), first.shape)
-            np.testing.assert_array_equal(first, expected)
-        # The others are decoded states and posterior means; at the last step all is one.
-        for name, kind in [("state_frames", states), ("posterior_mean_frames", means)]:
-            for i, k in enumerate((0, 3, 4)):
-                decoded = space.decode(kind[k]).numpy()
-                np.testing.assert_array_equal(arrays[name][i, :, 1:], decoded)
-            np.testing.assert_array_equal(arrays[name][-1], frames)
-    assert list(tmp_path.iterdir()) == [settings.npz]
-
-
-def test_arrays_do_not_depend_on_how_they_were_batched_to_disk(
-    checkpoints, trained, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(sampling, "BATCH_SIZE", 2)
-    network, space = trained
-    settings = settings_for(checkpoints, tmp_path, show_steps=(0, 4))
-    write_npz(settings, network, space, settings.npz)
-    batches = list(batches_of(settings, network, space))
-    assert [len(given) for given, _, _ in batches] == [2, 2, 1]
-    with np.load(settings.npz) as arrays:
-        for i, k in [(0, 0), (1, 4)]:
-            expected = [space.decode(states[k]).numpy() for _, states, _ in batches]
-            np.testing.assert_array_equal(
-                arrays["state_frames"][i, :, 1:], np.concatenate(expected)
-            )
-        np.testing.assert_array_equal(
-            arrays["first_centers"], np.concatenate([g[:, 0] for g, _, _ in batches])
-        )
-
-
-def test_fewer_videos_are_the_first_ones_in_whole_batches(
-    checkpoints, trained, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(sampling, "BATCH_SIZE", 2)
-    network, space = trained
-    few, many = [
-        list(batches_of(settings_for(checkpoints, tmp_path, num_videos=n), network, space))
-        for n in (4, 5)
-    ]
-    for (given, states, means), (given_2, states_2, means_2) in zip(few, many):
-        np.testing.assert_array_equal(given, given_2)
-        assert torch.equal(states, states_2) and torch.equal(means, means_2)
-
-
-def test_two_given_frames_are_drawn_and_the_rest_is_decoded(checkpoints, trained, tmp_path):
-    _, space = trained
-    settings = settings_for(checkpoints, tmp_path, given_frames=2, flow="exact")
-    network, space = flow.FlowNetwork(settings), with_settings(space, settings)
-    write_npz(settings, network, space, settings.npz)
-    ((given, states, _),) = batches_of(settings, network, space)
-    with np.load(settings.npz) as arrays:
-        frames = arrays["frames"]
-    assert frames.shape == (5, 8, 51, 51)
-    np.testing.assert_array_equal(frames[:, :2], render(given))
-    np.testing.assert_array_equal(frames[:, 2:], space.decode(states[-1]).numpy())
 
 
 # ---------------------------------------------------------------- the command
 
 
-def arguments(checkpoints, tmp_path, *more):
-    """A tiny command line that writes to tmp_path/out.*."""
-    few = ["--num-videos", "3", "--steps", "5"]
-    return [*TINY, *few, "--checkpoint-dir", str(checkpoints), *more]
+@pytest.fixture
+def write(checkpoints, tmp_path):
+    """Run sample.py in this process; returns the arrays of the npz."""
+
+    def run(name="o", **changes):
+        outputs = {kind: tmp_path / f"{name}.{kind}" for kind in ("gif", "png", "npz")}
+        few = {"num_videos": 5, "steps": 4, "checkpoint_dir": checkpoints}
+        sampling.main(SampleSettings(**TINY | few | outputs | changes))
+        with np.load(outputs["npz"], allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    return run
 
 
-def test_gif_shows_the_generated_videos(checkpoints, command, tmp_path):
-    outputs = ["--gif", f"{tmp_path}/o.gif", "--npz", f"{tmp_path}/o.npz"]
-    status, _, err = command(sampling, SampleSettings, *arguments(checkpoints, tmp_path, *outputs))
-    assert status == 0, err
+def test_the_files_show_the_samples(write, tiny, tmp_path):
+    network, space = tiny
+    arrays = write(show_steps=(0, 3, 4))
+    samples = sample(network, space, 5, rng((0, 4)), 4)
+    assert {name: array.shape for name, array in arrays.items()} == {
+        "frames": (5, 8, 51, 51),
+        "first_centers": (5, 2),
+        "show_steps": (3,),
+        "state_frames": (3, 5, 8, 51, 51),
+        "posterior_mean_frames": (3, 5, 8, 51, 51),
+    }
+    assert arrays["frames"].dtype == np.float32 and arrays["show_steps"].tolist() == [0, 3, 4]
+    np.testing.assert_array_equal(arrays["first_centers"], samples.given_centers[:, 0])
+    # The first frame is the given one, drawn and not decoded; the others are decoded.
+    readouts = {"state_frames": samples.states, "posterior_mean_frames": samples.posterior_means}
+    for name, latents in readouts.items():
+        for i, k in enumerate((0, 3, 4)):
+            first = render(arrays["first_centers"])
+            np.testing.assert_array_equal(arrays[name][i, :, 0], first)
+            np.testing.assert_array_equal(arrays[name][i, :, 1:], space.decode(latents[k]).numpy())
+        np.testing.assert_array_equal(arrays[name][-1], arrays["frames"])
     gif = iio.imread(tmp_path / "o.gif", index=None, mode="L")[:, 1::3, 1::3]
-    with np.load(tmp_path / "o.npz") as arrays:
-        expected = tile(arrays["frames"], across=2)
-    assert np.abs(gif.astype(int) - expected).max() <= 2
+    assert np.abs(gif.astype(int) - tile(arrays["frames"], across=3)).max() <= 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["o.gif", "o.npz", "o.png"]
 
 
-def test_png_is_the_film_strip(checkpoints, command, tmp_path):
-    outputs = ["--png", f"{tmp_path}/o.png", "--npz", f"{tmp_path}/o.npz"]
-    outputs += ["--show-steps", "0", "2", "5"]
-    status, _, err = command(sampling, SampleSettings, *arguments(checkpoints, tmp_path, *outputs))
-    assert status == 0, err
-    strip = iio.imread(tmp_path / "o.png")
-    with np.load(tmp_path / "o.npz") as arrays:
-        rows = [*arrays["state_frames"][:, 0], *arrays["posterior_mean_frames"][:, 0]]
-    # Three steps of the state, then three of the posterior mean; eight frames across, twice enlarged.
-    assert strip.shape == (6 * 52 * 2, 8 * 52 * 2)
-    for row, frames in enumerate(rows):
-        for column, frame in enumerate(frames):
-            top, left = 2 * (52 * row + 1), 2 * (52 * column + 1)
-            shown = strip[top : top + 102 : 2, left : left + 102 : 2].astype(int)
-            # A batch of one frame is summed in another order: off by one grey level at most.
-            assert np.abs(shown - 255 * frame.clip(0, 1)).max() <= 1
+def test_the_film_strip_names_its_rows(write, monkeypatch):
+    drawn = []
+
+    def remembered(plot, frames, steps, title):
+        draw_film_strip(plot, frames, steps, title)
+        labels = [label.get_text() for label in plot.get_yticklabels()]
+        drawn.append((plot.get_title(), labels, plot.get_images()[0].get_array()))
+
+    monkeypatch.setattr(sampling, "draw_film_strip", remembered)
+    arrays = write(steps=5)  # 0, 2/5 of all, and all are shown
+    for (title, labels, image), name in zip(
+        drawn, ("state_frames", "posterior_mean_frames"), strict=True
+    ):
+        assert name.startswith(title.replace(" ", "_"))
+        assert labels == ["step 0", "step 2", "step 5"]
+        np.testing.assert_array_equal(image, tile(arrays[name][:, 0].reshape(-1, 51, 51), 8))
 
 
-def test_default_steps_shown(checkpoints, tmp_path):
-    assert settings_for(checkpoints, tmp_path, steps=50).shown() == (0, 20, 50)
-    assert settings_for(checkpoints, tmp_path, steps=1).shown() == (0, 0, 1)
-    chosen = settings_for(checkpoints, tmp_path, show_steps=(4, 1))
-    assert chosen.shown() == (4, 1)
+def test_many_videos_are_sampled_in_batches(write, monkeypatch):
+    monkeypatch.setattr(sampling, "BATCH_SIZE", 2)
+    many, fewer = write(), write(num_videos=4)
+    for name, axis in (("frames", 0), ("first_centers", 0), ("state_frames", 1)):
+        np.testing.assert_array_equal(np.take(many[name], range(4), axis), fewer[name])
+    assert len(np.unique(many["first_centers"], axis=0)) == 5
+    assert (many["state_frames"][0].std((1, 2, 3)) > 0).all()
 
 
-def test_outputs_are_the_same_bytes_twice(checkpoints, command, tmp_path):
-    """GIF, PNG and arrays; the seed of the samples changes them."""
-    files = {}
-    for name, seed in [("a", "7"), ("b", "7"), ("c", "8")]:
-        outputs = ["--seed", seed]
-        for kind in ("gif", "png", "npz"):
-            outputs += [f"--{kind}", f"{tmp_path}/{name}.{kind}"]
-        line = arguments(checkpoints, tmp_path, *outputs)
-        status, _, err = command(sampling, SampleSettings, *line)
-        assert status == 0, err
-        files[name] = {kind: (tmp_path / f"{name}.{kind}").read_bytes() for kind in ("gif", "png")}
-        with np.load(tmp_path / f"{name}.npz") as arrays:
-            files[name] |= {key: array.tobytes() for key, array in arrays.items()}
-    assert files["a"] == files["b"]
-    different = {key for key in files["a"] if files["a"][key] != files["c"][key]}
-    assert different == set(files["a"]) - {"show_steps"}
+def test_the_same_bits_twice_and_others_with_another_seed(write, tmp_path):
+    first, again, other = write("a"), write("b"), write("c", sample_seed=8)
+    for name, array in first.items():
+        np.testing.assert_array_equal(array, again[name])
+        assert name == "show_steps" or (array != other[name]).any()
+    for kind in ("gif", "png"):
+        files = [(tmp_path / f"{name}.{kind}").read_bytes() for name in "abc"]
+        assert files[0] == files[1] != files[2]
 
 
-def test_other_steps_same_noise(checkpoints, trained, tmp_path):
-    """More steps refine the same videos: first frames and noise stay."""
-    network, space = trained
-    runs = [
-        next(sample_batches(settings_for(checkpoints, tmp_path, steps=n), network, space))
-        for n in (2, 9)
-    ]
-    np.testing.assert_array_equal(runs[0][0], runs[1][0])
-    assert torch.equal(runs[0][1][0][0], runs[1][1][0][0])
+def test_the_exact_flow_and_the_number_of_steps_are_used(write):
+    learned, exact, longer = write("a"), write("b", exact=True), write("c", steps=9)
+    np.testing.assert_array_equal(learned["state_frames"][0], exact["state_frames"][0])
+    assert (learned["frames"] != exact["frames"]).any()
+    np.testing.assert_array_equal(learned["first_centers"], longer["first_centers"])
+    assert longer["show_steps"].tolist() == [0, 3, 9]

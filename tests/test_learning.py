@@ -1,0 +1,126 @@
+"""Does anything learn? The default networks, trained for real, against the truth."""
+
+import numpy as np
+import pytest
+import torch
+
+import autoencoder
+from analyze import count_blobs
+from autoencoder import blur_at, evaluate
+from data import NUM_FRAMES, PIXEL, grid_centers, orbits, render
+from flow import LatentSpace, exact_flow
+from sample import Samples, decode_videos, sample
+
+
+@pytest.fixture(scope="module")
+def samples(learned) -> Samples:
+    """100 videos of the learned flow, d = 2."""
+    network, space, _ = learned
+    return sample(network, space, 100, np.random.default_rng(0))
+
+
+def center(frames: np.ndarray) -> np.ndarray:
+    """Centre of light (..., 2), x and y, of frames (..., 51, 51)."""
+    light, axis = frames.clip(0, 1), np.linspace(-1, 1, 51)
+    x = (light * axis).sum((-2, -1)) / light.sum((-2, -1))
+    y = (light * -axis[:, None]).sum((-2, -1)) / light.sum((-2, -1))
+    return np.stack([x, y], axis=-1)
+
+
+def test_videos_follow_a_true_orbit(learned, samples):
+    frames = decode_videos(learned[1], samples, samples.states[-1])
+    distance = np.linalg.norm(
+        center(frames)[:, None] - orbits(samples.given_centers[:, 0]), axis=-1
+    )
+    right = (distance[:, :, 1:].max(2) < 1.5 * PIXEL).any(1)
+    assert right.mean() >= 0.95
+    ccw = distance.mean(2).argmin(1) == 0
+    assert 0.3 < ccw.mean() < 0.7  # both directions are drawn
+
+
+def test_one_square_at_every_step(learned, samples):
+    for state in samples.states[::5]:
+        assert (count_blobs(learned[1].decode(state).numpy()) == 1).mean() >= 0.99
+
+
+def test_velocity_is_close_to_the_exact_one(learned):
+    losses = learned[2]
+    assert np.mean(losses["excess"]) < 0.02
+    # loss = irreducible + excess, up to what 2048 videos tell
+    parts = np.add(losses["irreducible"], losses["excess"])
+    np.testing.assert_allclose(losses["loss"], parts, rtol=0.1, atol=0.005)
+    assert losses["t"] == pytest.approx(np.linspace(0.0725, 0.9275, 10))
+    assert losses["irreducible"][-1] < 0.01 < losses["irreducible"][2]
+
+
+def test_the_direction_is_undecided_at_first_and_in_frame_4(learned, samples):
+    exact = samples.exact
+    q = exact.ccw_fraction(samples.posterior_means[0])
+    assert (q - 0.5).abs().mean() < 0.1
+    assert ((samples.posterior_means[-1] - exact.continuations[:, 0]).norm(dim=1) > 1).any()
+
+
+def test_frames_are_squeezed_and_drawn_again(learned):
+    space = learned[1]
+    frames = render(grid_centers(0.8, side=11)).reshape(-1, 51, 51)
+    constant = ((frames - frames.mean(0)) ** 2).mean()  # the best that ignores its input
+    assert evaluate(space.autoencoder, space.settings) < 0.05 * constant
+
+
+def test_evaluate_is_the_mean_squared_error(learned):
+    class Constant:
+        """Decodes everything as the same grey."""
+
+        def encode(self, frames):
+            return frames
+
+        def decode(self, latents):
+            return torch.full_like(latents, 0.25)
+
+    error = evaluate(Constant(), learned[1].settings)
+    lit = 100 / 51**2  # a square is 10 pixels wide; its grey edges count less
+    assert error == pytest.approx(lit * 0.75**2 + (1 - lit) * 0.25**2, rel=0.02)
+
+
+def test_latents_are_standardised(learned):
+    rng = np.random.default_rng(5)
+    first = np.stack([0.5 * np.cos(a := rng.uniform(0, 7, 300)), 0.5 * np.sin(a)], axis=-1)
+    space: LatentSpace = learned[1]
+    radius = np.repeat(rng.uniform(0.4, 1.6, (300, 1)), 2, axis=1)
+    latents = space.encode(orbits(first * radius)[:, 0])
+    assert latents.mean((0, 1)).abs().max() < 0.1
+    assert (latents.std((0, 1)) - 1).abs().max() < 0.1
+
+
+def test_both_directions_are_seen_at_d_100(space_100):
+    """The exact posterior mean at t = 0: two squares, but one in frame 4, where both meet."""
+    angle = np.linspace(0, 6, 40)
+    first = 0.65 * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    exact = exact_flow(space_100, first, torch.zeros(40, dtype=torch.long))
+    noise = torch.randn(exact.continuations[:, 0].shape)
+    mean = exact.posterior_mean(noise, torch.zeros(40, 1))
+    counts = count_blobs(space_100.decode(mean).numpy())
+    assert (counts[:, [0, 1, 2, 4, 5, 6]] == 2).mean() >= 0.95
+    assert (counts[:, 3] == 1).all()
+
+
+def test_the_training_images_are_blurred_at_first(monkeypatch):
+    settings = autoencoder.AutoencoderSettings(autoencoder_steps=100, blur=8.0)
+    assert [blur_at(step, settings) for step in (0, 25, 50, 99)] == [8, 2, 0, 0]
+    blurs = []
+
+    def remembered(centers, settings, blur=0.0):
+        blurs.append(blur)
+        return render(centers, settings, blur)
+
+    monkeypatch.setattr(autoencoder, "render", remembered)
+    autoencoder.train(autoencoder.AutoencoderSettings(autoencoder_steps=4, embed_dim=1))
+    assert blurs == [8, 2, 0, 0]
+
+
+def test_video_latents_decode_frame_by_frame(learned):
+    _, space, _ = learned
+    centers = orbits(np.array([[0.3, 0.5], [-0.6, 0.1]]))[:, 0]
+    frames = space.decode(space.encode(centers).flatten(1)).numpy()
+    assert frames.shape == (2, NUM_FRAMES, 51, 51)
+    assert np.abs(center(frames) - centers).max() < PIXEL
