@@ -4,7 +4,7 @@
 
 One linear layer leads to the d numbers, the latent, and one leads away from them (--hidden-layers
 puts more). The decoder's up-convolutions have no activations between them, and its residual blocks
-start as the identity: at first it is linear, but for the leaky rectifier at its end, and it bends
+start as the identity: at first it is linear, but for the leaky clip at its end, and it bends
 only as far as the data make it. With 100 numbers it stays nearly additive (the mean of two latents
 decodes as two half-bright squares), with 2 numbers it can't (one square in between). --plain is the
 control: an ordinary decoder, with activations, the usual initialisation, and a gentler training.
@@ -31,6 +31,7 @@ from tqdm import trange
 from data import FrameSettings, check_range, check_writable, render, replacing, run
 
 CHANNELS = 32
+LEAK = 0.01  # slope of the decoder's last layer below 0 and above 1
 MAP_SIZE = 7  # the feature map is 32 x 7 x 7
 BATCH_SIZE = 32
 
@@ -82,6 +83,15 @@ class ResidualBlock(nn.Module):
         return x + self.conv2(F.silu(self.conv1(F.silu(x))))
 
 
+class LeakyClip(nn.Module):
+    """Clip to [0, 1], but keep LEAK of what is cut off, for the gradient's sake: black and white
+    areas come out flat, and in between nothing changes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        clipped = x.clamp(0, 1)
+        return clipped + LEAK * (x - clipped)
+
+
 class Autoencoder(nn.Module):
     """Frames (n, 51, 51) <-> latents (n, d)."""
 
@@ -106,7 +116,7 @@ class Autoencoder(nn.Module):
             nn.ConvTranspose2d(CHANNELS, CHANNELS, 3, stride=2, padding=1),  # 7 -> 13
             activation(),
             nn.ConvTranspose2d(CHANNELS, 1, 7, stride=4, padding=2),  # 13 -> 51
-            nn.LeakyReLU(0.02),  # negative values shrink to almost 0: a dark background
+            LeakyClip(),
         )
 
     def encode(self, frames: Tensor) -> Tensor:
