@@ -27,17 +27,7 @@ from torch.nn import functional as F
 from tqdm import trange
 
 import autoencoder
-from autoencoder import (
-    Autoencoder,
-    AutoencoderSettings,
-    announce_training,
-    checkpoint_path,
-    encode_centers,
-    load,
-    optimizer_and_schedule,
-    restrict,
-    save,
-)
+from autoencoder import Autoencoder, AutoencoderSettings, checkpoint_path, encode_centers
 from data import NUM_FRAMES, check_range, orbits, random_first_centers, run
 
 WIDTH = 128
@@ -179,7 +169,7 @@ def train(settings: FlowSettings, encoder: Autoencoder) -> tuple[FlowNetwork, La
     orbit_latents = (orbit_latents - mean) / std
 
     network = FlowNetwork(settings)
-    optimizer, schedule = optimizer_and_schedule(
+    optimizer, schedule = autoencoder.optimizer_and_schedule(
         network, LEARNING_RATE, settings.flow_steps, beta2=0.98, weight_decay=0.01
     )
     for _ in trange(settings.flow_steps, desc="flow", unit="step"):
@@ -291,15 +281,16 @@ def load_or_train(settings: FlowSettings) -> tuple[FlowNetwork, LatentSpace, Los
         ValueError: a checkpoint is damaged or of other settings, or the training diverged.
         OSError: a checkpoint can't be written or read.
     """
-    settings = restrict(settings, FlowSettings)
+    settings = autoencoder.restrict(settings, FlowSettings)
     path = checkpoint_path(settings)
     if not path.exists():
         encoder, _ = autoencoder.load_or_train(settings)
-        announce_training(path)
+        autoencoder.announce_training(path)
         network, space = train(settings, encoder)
         content = {"autoencoder": encoder.state_dict(), "mean": space.mean, "std": space.std}
-        save(settings, network, losses=loss_by_time(network, space), **content)
-    network, encoder, checkpoint = FlowNetwork(settings), Autoencoder(settings), load(settings)
+        autoencoder.save(settings, network, losses=loss_by_time(network, space), **content)
+    checkpoint = autoencoder.load(settings)
+    network, encoder = FlowNetwork(settings), Autoencoder(settings)
     network.load_state_dict(checkpoint["weights"])
     encoder.load_state_dict(checkpoint["autoencoder"])
     space = LatentSpace(encoder, checkpoint["mean"], checkpoint["std"], settings)

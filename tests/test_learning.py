@@ -48,7 +48,8 @@ def test_velocity_is_close_to_the_exact_one(learned):
     assert np.mean(losses["excess"]) < 0.02
     # loss = irreducible + excess, up to what 2048 videos tell
     parts = np.add(losses["irreducible"], losses["excess"])
-    np.testing.assert_allclose(losses["loss"], parts, rtol=0.1, atol=0.005)
+    np.testing.assert_allclose(losses["loss"], parts, rtol=0.25, atol=0.005)
+    assert sum(losses["loss"]) == pytest.approx(sum(parts), rel=0.06)
     assert losses["t"] == pytest.approx(np.linspace(0.0725, 0.9275, 10))
     assert losses["irreducible"][-1] < 0.01 < losses["irreducible"][2]
 
@@ -78,8 +79,9 @@ def test_evaluate_is_the_mean_squared_error(learned):
             return torch.full_like(latents, 0.25)
 
     error = evaluate(Constant(), learned[1].settings)
-    lit = 100 / 51**2  # a square is 10 pixels wide; its grey edges count less
-    assert error == pytest.approx(lit * 0.75**2 + (1 - lit) * 0.25**2, rel=0.02)
+    # A square is 10 pixels wide. Across, 9 or 10 are white, and u and 1 - u of the two at its edges
+    light, squares = 10**2, (9 + 2 / 3) ** 2  # the sums of f and of f^2; mean of u^2 is 1/3
+    assert error == pytest.approx((squares - 0.5 * light) / 51**2 + 0.25**2, rel=0.01)
 
 
 def test_latents_are_standardised(learned):
