@@ -1,12 +1,10 @@
-"""Stage 5 of 5: counting. Is there one square in each frame? Is a grid of squares a grid in latent
-space? Over several seeds, each with its own autoencoder and flow.
+"""Stage 5 of 5: counting squares, and measuring the latent grid, over several seeds.
 
     python analyze.py blobs        # figures/blobs.png and .json: squares per frame, step by step
     python analyze.py geometry     # figures/geometry.png and .json: the latent grid over ranges
 
-What is missing is trained first, one thread each, on all cores or on a Dask cluster; what an
-interrupted run has trained is not trained again. The pictures show seed 0. What goes further stands
-in study/ and uses the same tools.
+What is missing is trained first, one thread each, on all cores or on a Dask cluster. The pictures
+show seed 0. What goes further stands in study/ and uses the same tools.
 """
 
 import contextlib
@@ -68,8 +66,8 @@ class SweepSettings:
 
     def flows(self, **changes: Any) -> list[FlowSettings]:
         """The settings of a flow, for each seed."""
-        names = ("checkpoint_dir", "autoencoder_steps", "flow_steps")
-        changes = {name: getattr(self, name) for name in names} | changes
+        for name in ("checkpoint_dir", "autoencoder_steps", "flow_steps"):
+            changes.setdefault(name, getattr(self, name))
         return [FlowSettings(seed=seed, **changes) for seed in range(self.seeds)]
 
 
@@ -204,8 +202,7 @@ def grid_measures(latents: np.ndarray, centers: np.ndarray) -> dict[str, float]:
     fold = min((area > 0).mean(), (area < 0).mean())
     edges = [np.linalg.norm(np.diff(latents, axis=axis), axis=-1).ravel() for axis in (0, 1)]
     lengths = np.concatenate(edges)
-    tear = lengths.max() / np.median(lengths)
-    return {"warp": warp, "fold": fold, "tear": tear}
+    return {"warp": warp, "fold": fold, "tear": lengths.max() / np.median(lengths)}
 
 
 def measure_grid(settings: AutoencoderSettings) -> dict[str, Any]:
@@ -225,9 +222,8 @@ def measure_grid(settings: AutoencoderSettings) -> dict[str, Any]:
 def draw_geometry(numbers: dict[str, Any], grids: dict[str, np.ndarray]) -> Figure:
     """The latent grid for each recipe (down) and range (across), coloured by the true x and y."""
     ranges = list(dict.fromkeys(name.split("range ")[1] for name in grids))
-    shape = (len(RECIPES), 2 * len(ranges))
-    figure = Figure((max(1.7 * shape[1], 4), 1.9 * shape[0]), layout="constrained")
-    axes = figure.subplots(*shape, squeeze=False)
+    figure = Figure((max(3.4 * len(ranges), 4), 5.7), layout="constrained")
+    axes = figure.subplots(len(RECIPES), 2 * len(ranges), squeeze=False)
     for row, recipe in zip(axes, RECIPES):
         row[0].set_ylabel(recipe)
         for i, plot in enumerate(row):
@@ -236,8 +232,8 @@ def draw_geometry(numbers: dict[str, Any], grids: dict[str, np.ndarray]) -> Figu
             latents = grids[name]
             for lines in (latents, latents.swapaxes(0, 1)):
                 plot.plot(lines[..., 0], lines[..., 1], color=GREY, lw=0.4, zorder=1)
-            color = grid_centers(float(range_))[..., axis]
-            plot.scatter(*latents.T, c=color.T, s=3, cmap="viridis", zorder=2)
+            color = grid_centers(float(range_))[..., axis].T
+            plot.scatter(*latents.T, c=color, s=3, cmap="viridis", zorder=2)
             plot.set(xticks=[], yticks=[])
             if axis == 0:
                 plot.set_xlabel(f"warp {numbers[name]['warp']['seeds'][0]:.3f}")
@@ -270,15 +266,13 @@ def measure(
             backend = {"backend": "dask"}
         stack.enter_context(joblib.parallel_config(n_jobs=-1, **backend))
         jobs = [joblib.delayed(quietly)(job) for seeds in cases.values() for job in seeds]
-        results = joblib.Parallel(return_as="generator")(jobs)
-        what = function.__name__.replace("_", " ")
-        results = iter(list(tqdm(results, desc=what, total=len(jobs), disable=False)))
+        runs = joblib.Parallel(return_as="generator")(jobs)
+        results = iter(list(tqdm(runs, function.__name__, len(jobs), disable=False)))
     return {name: [next(results) for _ in seeds] for name, seeds in cases.items()}
 
 
 def over_seeds(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """The results of several seeds, all but "picture", as mean, standard deviation, and the values
-    themselves."""
+    """The results of several seeds, all but "picture", as mean, standard deviation, and values."""
     numbers = {}
     for name in [name for name in runs[0] if name != "picture"]:
         array = np.array([run[name] for run in runs], dtype=float)
@@ -298,15 +292,14 @@ def write(
     check_writable(settings.out_dir)
     start = time.monotonic()
     numbers, figure = analysis(settings)
-    minutes = (time.monotonic() - start) / 60
-    numbers["cost"] = {"minutes": minutes, "cores": os.cpu_count()}
+    numbers["cost"] = {"minutes": (time.monotonic() - start) / 60, "cores": os.cpu_count()}
     text = json.dumps(numbers, default=lambda array: array.tolist())  # of NumPy
     numbers = json.loads(text, parse_float=lambda number: float(f"{float(number):.6g}"))
     with replacing(settings.out_dir / f"{name}.json") as temporary:
         temporary.write_text(json.dumps(numbers, indent=1) + "\n")
     with replacing(settings.out_dir / f"{name}.png") as temporary:
         figure.savefig(temporary, format="png", dpi=100, metadata={"Software": None})
-    print(f"{settings.out_dir}/{name}.png and .json: {minutes:.1f} minutes")
+    print(f"{settings.out_dir}/{name}.png and .json: {numbers['cost']['minutes']:.1f} minutes")
 
 
 def analyze(settings: AnalyzeSettings) -> tuple[dict[str, Any], Figure]:

@@ -4,10 +4,10 @@
 
 One linear layer leads to the d numbers, the latent, and one leads away from them (--hidden-layers
 puts more). The decoder's up-convolutions have no activations between them, and its residual blocks
-start as the identity: at first it is linear, but for the leaky clip at its end, and it bends
-only as far as the data make it. With 100 numbers it stays nearly additive (the mean of two latents
-decodes as two half-bright squares), with 2 numbers it can't (one square in between). --plain is the
-control: an ordinary decoder, with activations, the usual initialisation, and a gentler training.
+start as the identity: at first it is linear, and it bends only as far as the data make it. At its
+end the image is clipped to black and white, gently at first. With 100 numbers the mean of two
+latents decodes as two squares, with 2 numbers as one square in between. --plain is the control: an
+ordinary decoder, with activations, the usual initialisation, and a gentler training.
 
 Squares that don't overlap look equally different however far apart they are, so the loss doesn't
 say which of them are near each other, and a 2-D latent space can end up torn. Blurring the training
@@ -31,7 +31,7 @@ from tqdm import trange
 from data import FrameSettings, check_range, check_writable, render, replacing, run
 
 CHANNELS = 32
-LEAK = 0.01  # slope of the decoder's last layer below 0 and above 1
+LEAK, EARLY_LEAK = 0.01, 0.15  # slope of the leaky clip outside [0, 1]; added to it at first
 MAP_SIZE = 7  # the feature map is 32 x 7 x 7
 BATCH_SIZE = 32
 
@@ -48,7 +48,7 @@ class AutoencoderSettings(FrameSettings):
     """Hidden fully connected layers (256 wide) before the latent, and again behind it, 0 to 8."""
     blur: float = 8.0
     """Blur of the training images at the start, in pixels, 0 to 25; gone after the first half."""
-    autoencoder_steps: int = 800
+    autoencoder_steps: int = 425
     """Training steps of the autoencoder."""
     seed: int = 0
     """Which trained networks: the seed of the autoencoder and of the flow."""
@@ -83,15 +83,6 @@ class ResidualBlock(nn.Module):
         return x + self.conv2(F.silu(self.conv1(F.silu(x))))
 
 
-class LeakyClip(nn.Module):
-    """Clip to [0, 1], but keep LEAK of what is cut off, for the gradient's sake: black and white
-    areas come out flat, and in between nothing changes."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        clipped = x.clamp(0, 1)
-        return clipped + LEAK * (x - clipped)
-
-
 class Autoencoder(nn.Module):
     """Frames (n, 51, 51) <-> latents (n, d)."""
 
@@ -116,16 +107,19 @@ class Autoencoder(nn.Module):
             nn.ConvTranspose2d(CHANNELS, CHANNELS, 3, stride=2, padding=1),  # 7 -> 13
             activation(),
             nn.ConvTranspose2d(CHANNELS, 1, 7, stride=4, padding=2),  # 13 -> 51
-            LeakyClip(),
         )
 
     def encode(self, frames: Tensor) -> Tensor:
         """Frames (n, 51, 51) in [0, 1] -> latents (n, d), of any size (flow.py scales them)."""
         return self.encoder(frames[:, None])
 
-    def decode(self, latents: Tensor) -> Tensor:
-        """Latents (n, d) -> frames (n, 51, 51), about [0, 1], not clipped."""
-        return self.decoder(latents)[:, 0]
+    def decode(self, latents: Tensor, leak: float = LEAK) -> Tensor:
+        """Latents (n, d) -> frames (n, 51, 51), clipped to [0, 1] but for a small share, the leak,
+        of what lies outside: areas come out flat black and white, and gradients still get through.
+        """
+        x = self.decoder(latents)[:, 0]
+        clipped = x.clamp(0, 1)
+        return clipped + leak * (x - clipped)
 
 
 def fully_connected(widths: list[int]) -> list[nn.Module]:
@@ -149,42 +143,40 @@ def encode_centers(model: Autoencoder, centers: np.ndarray, settings: FrameSetti
 # ---------------------------------------------------------------- training
 
 
-def blur_at(step: int, settings: AutoencoderSettings) -> float:
-    """Blur in pixels at a training step: --blur at first, falling as a square to 0 at half of the
-    training."""
-    return settings.blur * max(0.0, 1 - 2 * step / settings.autoencoder_steps) ** 2
-
-
 def optimizer_and_schedule(
     model: nn.Module, learning_rate: float, steps: int, beta2: float, weight_decay: float
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """AdamW (arXiv:1711.05101), its learning rate warmed up over 100 steps and, at the same time,
-    falling linearly to 0 at the end. The flow is trained with it too."""
+    """AdamW (arXiv:1711.05101), its learning rate warmed up over 100 steps, and falling linearly to
+    0 over the last 60 % of the training. The flow is trained with it too."""
     betas = (0.9, beta2)
     optimizer = torch.optim.AdamW(
         model.parameters(), learning_rate, betas, weight_decay=weight_decay, fused=True
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda i: min(1, (i + 1) / 100) * (1 - i / steps)
+        optimizer, lambda i: min(1, (i + 1) / 100, (1 - i / steps) / 0.6)
     )
     return optimizer, schedule
 
 
 def train(settings: AutoencoderSettings) -> Autoencoder:
     """Train on squares at random centres, x and y uniform in [-range, range], a fresh batch each
-    step, mean squared error. The rates are the best of a few tried, over seeds, for both dims."""
+    step, mean squared error. The weight decay grows with d: with many numbers, latents would else
+    jitter from one centre to the next, and the flow couldn't follow."""
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng((settings.seed, 1))  # each use of randomness has its own number
     model = Autoencoder(settings)
     steps = settings.autoencoder_steps
-    learning_rate, weight_decay = (3e-3, 0.01) if settings.plain else (8e-3, 0.5)
+    rates = (3e-3, 0.01) if settings.plain else (8e-3, min(1, 0.1 + 0.01 * settings.embed_dim))
+    learning_rate, weight_decay = rates
     optimizer, schedule = optimizer_and_schedule(
-        model, learning_rate, steps, beta2=0.95, weight_decay=weight_decay
+        model, learning_rate, steps, beta2=0.98, weight_decay=weight_decay
     )
     for step in trange(steps, desc="autoencoder", unit="step"):
+        early = max(0.0, 1 - 2 * step / steps)  # 1 at first, 0 from half of the training on
         centers = rng.uniform(-settings.range, settings.range, (BATCH_SIZE, 2))
-        frames = torch.from_numpy(render(centers, settings, blur_at(step, settings)))
-        loss = F.mse_loss(model.decode(model.encode(frames)), frames)
+        frames = torch.from_numpy(render(centers, settings, blur=settings.blur * early**2))
+        decoded = model.decode(model.encode(frames), leak=LEAK + EARLY_LEAK * early)
+        loss = F.mse_loss(decoded, frames)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import trange
 
@@ -162,6 +161,8 @@ def draw_film_strip(plot: Any, frames: np.ndarray, steps: Sequence[int], title: 
 
 def write_film_strip(path: Path, readouts: dict[str, np.ndarray], steps: Sequence[int]) -> None:
     """Write one video, frames (steps, 8, 51, 51) for each readout, as a PNG."""
+    from matplotlib.figure import Figure  # only here: its import takes as long as a small GIF
+
     height = 0.6 + len(steps)
     figure = Figure(figsize=(8.5, height * len(readouts)), layout="constrained")
     axes = figure.subplots(len(readouts))

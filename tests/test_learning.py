@@ -6,7 +6,7 @@ import torch
 
 import autoencoder
 from analyze import count_blobs
-from autoencoder import blur_at, evaluate
+from autoencoder import Autoencoder, AutoencoderSettings, evaluate
 from data import NUM_FRAMES, PIXEL, grid_centers, orbits, render
 from flow import LatentSpace, exact_flow
 from sample import Samples, decode_videos, sample
@@ -106,18 +106,32 @@ def test_both_directions_are_seen_at_d_100(space_100):
     assert (counts[:, 3] == 1).all()
 
 
-def test_the_training_images_are_blurred_at_first(monkeypatch):
-    settings = autoencoder.AutoencoderSettings(autoencoder_steps=100, blur=8.0)
-    assert [blur_at(step, settings) for step in (0, 25, 50, 99)] == [8, 2, 0, 0]
-    blurs = []
+def test_blur_and_leak_fade_over_the_first_half(monkeypatch):
+    blurs, leaks = [], []
 
     def remembered(centers, settings, blur=0.0):
         blurs.append(blur)
         return render(centers, settings, blur)
 
+    class Remembering(Autoencoder):
+        def decode(self, latents, leak=autoencoder.LEAK):
+            leaks.append(leak)
+            return super().decode(latents, leak)
+
     monkeypatch.setattr(autoencoder, "render", remembered)
-    autoencoder.train(autoencoder.AutoencoderSettings(autoencoder_steps=4, embed_dim=1))
+    monkeypatch.setattr(autoencoder, "Autoencoder", Remembering)
+    autoencoder.train(AutoencoderSettings(autoencoder_steps=4, embed_dim=1))
     assert blurs == [8, 2, 0, 0]
+    assert leaks == pytest.approx([0.16, 0.085, 0.01, 0.01])
+
+
+def test_the_leaky_clip(learned):
+    model = learned[1].autoencoder
+    latents = torch.randn(10, 2)
+    raw = model.decode(latents, leak=1.0)
+    assert raw.min() < 0 and raw.max() > 1
+    expected = torch.where(raw < 0, 0.01 * raw, torch.where(raw > 1, 0.99 + 0.01 * raw, raw))
+    torch.testing.assert_close(model.decode(latents), expected)
 
 
 def test_video_latents_decode_frame_by_frame(learned):
