@@ -1,0 +1,245 @@
+"""The page to play with, in a real browser: does it compute what torch computes?"""
+
+import importlib.util
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, run_process
+from test_learning import center
+
+import explorer.__main__ as explorer
+import flow
+from data import FRAME_SIZE, PIXEL, orbits, random_first_centers
+from explorer.__main__ import DIMS, ExplorerSettings, page
+from flow import FlowSettings, exact_flow
+from sample import euler_steps
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+COMMITTED = ROOT / "explorer/index.html"
+STEPS = [0, 2, 20, 50]
+
+in_browser = pytest.mark.skipif(
+    BROWSER is None or importlib.util.find_spec("playwright") is None,
+    reason="needs chromium, and playwright from PyPI",
+)
+
+
+@pytest.fixture(scope="module")
+def networks(learned, space_100):
+    """Both dims: d = 2 with default settings, d = 100 with a short training of the flow."""
+    settings = FlowSettings(embed_dim=100, flow_steps=200)
+    return {2: learned[:2], 100: flow.train(settings, space_100.autoencoder)}
+
+
+@pytest.fixture(scope="module")
+def built(networks, tmp_path_factory) -> Path:
+    """The page with these networks, as the command writes it."""
+    path = tmp_path_factory.mktemp("explorer") / "index.html"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flow, "load_or_train", lambda s: (*networks[s.embed_dim], {}))
+        explorer.main(ExplorerSettings(out=path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium):
+    """Open a page at a view. Afterwards: it asked for nothing but itself, and had no errors."""
+    tabs, requests, errors = [], [], []
+
+    def visit(path: Path, view: str = ""):
+        tab = chromium.new_page(viewport={"width": 1200, "height": 900})
+        tabs.append(tab)
+        tab.on("request", lambda request: requests.append(request.url))
+        tab.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+        tab.on("pageerror", lambda error: errors.append(str(error)))
+        tab.goto(f"{path.as_uri()}#{view}")
+        tab.wait_for_function("window.explorer")
+        return tab
+
+    yield visit
+    for tab in tabs:
+        tab.close()
+    files = {url.split("#")[0] for url in requests}
+    assert len(requests) == len(tabs) and all(file.startswith("file:") for file in files)
+    assert errors == []
+
+
+# ---------------------------------------------------------------- the same as torch
+
+
+@torch.no_grad()
+def sample_in_torch(network, space, first_center, noise, exact):
+    """Frames (4, 2, 7, 51, 51) as [STEPS, state and posterior mean, frame], and q (51)."""
+    truth = exact_flow(space, first_center[None], torch.tensor([0]))
+
+    def posterior_mean(x, t):
+        return truth.posterior_mean(x, t) if exact else network(x, truth.given, t)
+
+    states, means = zip(*euler_steps(posterior_mean, noise[None], 50))
+    frames = [[space.decode(x[step])[0] for x in (states, means)] for step in STEPS]
+    return np.array(frames), torch.cat([truth.ccw_fraction(mean) for mean in means]).numpy()
+
+
+SAMPLE_IN_BROWSER = """([d, flow, first_center, noise, steps]) => {
+    const view = { d, flow, share: 0.5, steps: 50 };
+    const { space, states, means, q } = explorer.sample(view, first_center, noise);
+    const frames = steps.map((i) => [states, means].map((x) =>
+        space.decode(x[i]).map((frame) => Array.from(frame))));
+    return JSON.stringify([frames, q]); // much faster than playwright's own way
+}"""
+
+
+@in_browser
+@pytest.mark.parametrize("dim", DIMS)
+@pytest.mark.parametrize("how", ["learned", "exact"])
+def test_frames_and_q_are_those_of_torch(visit, built, networks, dim, how):
+    tab, ends = visit(built), []
+    first_center = np.array([0.3, -0.5])
+    one_noise = torch.randn(7 * dim, generator=torch.Generator().manual_seed(0))
+    for noise in (one_noise, -one_noise):
+        expected, expected_q = sample_in_torch(*networks[dim], first_center, noise, how == "exact")
+        given = [dim, how, first_center.tolist(), noise.tolist(), STEPS]
+        frames, q = json.loads(tab.evaluate(SAMPLE_IN_BROWSER, given))
+        frames = np.array(frames).reshape(expected.shape)
+        difference, difference_q = np.abs(frames - expected), np.abs(np.array(q) - expected_q)
+        print(f"d={dim} {how}: frames {difference.max():.4f}, q {difference_q.max():.5f}")
+        assert difference.max() <= 0.02
+        assert difference_q[STEPS].max() <= 0.005
+        assert np.abs(expected[0] - expected[-1]).max() > 0.5  # there was something to get wrong
+        ends.append(q[-1] > 0.5)
+    assert set(ends) == {True, False}  # both directions were compared
+
+
+@in_browser
+def test_the_seeded_noise_is_normal(visit, built):
+    tab = visit(built)
+    noise = np.array(tab.evaluate("Array.from(explorer.randomNormal(7, 20000))"))
+    assert abs(noise.mean()) < 0.03 and abs(noise.std() - 1) < 0.03
+    assert abs((noise**4).mean() - 3) < 0.3 and abs(np.corrcoef(noise[1:], noise[:-1])[0, 1]) < 0.03
+    again, other = tab.evaluate("[7, 8].map((seed) => Array.from(explorer.randomNormal(seed, 9)))")
+    assert again == noise[:9].tolist() != other
+
+
+# ---------------------------------------------------------------- the page
+
+
+def test_the_committed_page_is_up_to_date():
+    """Whoever changes the page's files or the constants must run python -m explorer again."""
+    committed = COMMITTED.read_text(encoding="utf-8")
+    (networks,) = re.findall(r"^const NETWORKS = (.*);$", committed, re.MULTILINE)
+    assert page(networks) == committed
+    assert COMMITTED.stat().st_size < 2_000_000
+
+
+def shown_frames(tab) -> np.ndarray:
+    """What the page shows as states of the frames 0 to 7: (8, 51, 51)."""
+    frames = tab.evaluate(
+        """(size) => JSON.stringify([...document.querySelectorAll("#state canvas")].map((canvas) => {
+            const zoom = canvas.width / size;
+            const { data } = canvas.getContext("2d").getImageData(0, 0, size * zoom, size * zoom);
+            const red = (_, i) => data[4 * zoom * (Math.floor(i / size) * size * zoom + (i % size))];
+            return Array.from({ length: size * size }, red);
+        }))""",
+        FRAME_SIZE,
+    )
+    return np.array(json.loads(frames)).reshape(-1, FRAME_SIZE, FRAME_SIZE) / 255
+
+
+@in_browser
+@pytest.mark.parametrize("dim", DIMS)
+def test_drags_by_mouse_give_true_orbits(visit, dim):
+    tab = visit(COMMITTED, f"d={dim}&step=50")
+    tab.get_by_label("Mark the two true places").uncheck()
+    tab.locator("#first").scroll_into_view_if_needed()
+    canvas = tab.locator("#first").bounding_box()
+
+    def pixel(point):
+        """Where a point of the plane is on the screen."""
+        part = 0.5 + np.array([point[0], -point[1]]) / (2 + PIXEL)
+        return canvas["x"] + part[0] * canvas["width"], canvas["y"] + part[1] * canvas["height"]
+
+    right = 0
+    for target in random_first_centers(40, np.random.default_rng(dim), 0.8):
+        tab.mouse.move(*pixel(tab.evaluate("[explorer.view().x, explorer.view().y]")))
+        tab.mouse.down()
+        tab.mouse.move(*pixel(target))
+        tab.mouse.up()
+        tab.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0)))")
+        centers = center(shown_frames(tab))
+        assert np.abs(centers[0] - target).max() < PIXEL
+        distance = np.linalg.norm(centers[1:] - orbits(target[None])[0, :, 1:], axis=-1)
+        right += (distance.max(1) < 1.5 * PIXEL).any()
+    print(f"d={dim}: {right} of 40 right")
+    assert right >= 39
+
+
+@in_browser
+def test_the_whole_view_is_in_the_address(visit, built):
+    tab = visit(built)
+    tab.get_by_label("exact").check()
+    tab.get_by_role("button", name="New noise").click()
+    tab.locator("#first").press("ArrowLeft")
+    tab.locator("#a").press("ArrowUp")
+    tab.locator("#mean button").nth(4).click()
+    tab.locator("h1").click()
+    tab.locator("input[name=share]").fill("0.8")
+    tab.locator("input[name=steps]").fill("20")
+    tab.locator("input[name=step]").fill("7")
+    tab.wait_for_function("location.hash.includes('step=7')")
+    view = tab.evaluate("explorer.view()")
+    assert (view["flow"], view["share"], view["steps"], view["step"]) == ("exact", 0.8, 20, 7)
+    assert view["frame"] == 4
+    again = visit(built, tab.evaluate("location.hash.slice(1)"))
+    assert again.evaluate("explorer.view()") == view
+    assert again.locator("#status").inner_text() == tab.locator("#status").inner_text()
+
+
+@in_browser
+def test_garbage_in_the_address_gives_the_first_view_and_a_note(visit, built):
+    tab = visit(built)
+    default = tab.evaluate("explorer.view()")
+    assert tab.locator("#note").is_hidden()
+    for garbage in ["d=7", "step=51", "x=0&y=0", "seed=", "toString=1", "%E0%A4%A", "<b>"]:
+        tab.evaluate("(garbage) => { location.hash = garbage; }", garbage)
+        tab.wait_for_selector("#note:visible")
+        assert tab.evaluate("explorer.view()") == default, garbage
+        tab.evaluate("location.hash = 'flow=exact&step=9'")
+        tab.wait_for_selector("#note", state="hidden")
+        assert tab.evaluate("[explorer.view().flow, explorer.view().step]") == ["exact", 9]
+
+
+@in_browser
+def test_keys_step_and_play(visit, built):
+    tab = visit(built)
+    for key, step in [("ArrowRight", 1), ("ArrowRight", 2), ("ArrowLeft", 1)]:
+        tab.keyboard.press(key)
+        assert tab.evaluate("explorer.view().step") == step
+    tab.keyboard.press("Space")
+    tab.wait_for_function("explorer.view().step >= 4")
+    tab.keyboard.press("Space")
+    step = tab.evaluate("explorer.view().step")
+    tab.wait_for_timeout(600)
+    assert tab.evaluate("explorer.view().step") == step < 50
+
+
+def test_bad_output_is_told_before_the_work(tmp_path):
+    process = run_process(ROOT, "-m", "explorer", "--out", tmp_path / "missing/index.html")
+    assert process.returncode == 2 and "can't be written" in process.stdout + process.stderr
+    for out in (tmp_path / "page.txt", tmp_path):
+        with pytest.raises(ValueError, match="must be the name of a .html file"):
+            ExplorerSettings(out=out)
