@@ -33,7 +33,7 @@ from data import NUM_FRAMES, check_range, orbits, random_first_centers, run
 WIDTH = 128
 TIME_FREQUENCIES = 8
 LEARNING_RATE = 5e-3
-BATCH_SIZE = 160
+BATCH_SIZE = 128
 Losses = dict[str, list[float]]  # see loss_by_time()
 NUM_ORBITS = 2048  # circles that the training videos run on
 LOSS_FLOOR = 0.2  # floor on 1 - t in the loss weight 1 / (1 - t)^2: else t near 1 dominates

@@ -70,8 +70,8 @@ def flatness(settings: FlowSettings) -> float:
     return float(decoded[y[:, ::-1, None] & x[:, None]].std())
 
 
-def quality(settings: FlowSettings) -> dict[str, Any]:
-    """How good the trained networks are, over 256 fresh first frames."""
+def quality(settings: FlowSettings, n: int = 256) -> dict[str, Any]:
+    """How good the trained networks are, over n fresh first frames."""
     network, space, losses = flow.load_or_train(settings)
     _, error = autoencoder.load_or_train(settings)
 
@@ -80,7 +80,7 @@ def quality(settings: FlowSettings) -> dict[str, Any]:
 
     result: dict[str, Any] = {"mean squared error": error, "spread": flatness(settings)}
     for name, used in (("exact", None), ("learned", network)):
-        samples = sample(used, space, 256, np.random.default_rng((settings.seed, 11)))
+        samples = sample(used, space, n, np.random.default_rng((settings.seed, 11)))
         both = orbits(samples.given_centers[:, 0])
         frames = decode_videos(space, samples, samples.states[-1])
         errors, direction = center_errors(frames[:, 1:], both[:, :, 1:])

@@ -106,6 +106,99 @@ def several_rows(numbers: dict[str, Any]) -> list[list[str]]:
 SHOWN = (0, 2, 5, 10, 15, 20)
 
 
+def claim_rows(everything: dict[str, Any]) -> list[list[str]]:
+    """The post's claims: what is measured, a null or control, and the verdict."""
+    numbers = everything["superposition"]
+    contrast, quality, grids = numbers["contrast"], everything["benchmark"], everything["geometry"]
+    folds = everything["overlap"]["folds"]
+    both = ("d = 2", "d = 100")
+    step_20 = numbers["steps"].index(20)
+
+    def at(case: str, readout: str, step: int, i: int) -> str:
+        return cell(contrast[case][readout], step, i)
+
+    def right(which: str) -> str:
+        return ", ".join(cell(quality[d][f"{which}: videos right"]) for d in both)
+
+    def second(case: str) -> str:
+        return cell((contrast | numbers["second square"])[case]["second square"], 0, 1)
+
+    def warps(recipe: str) -> str:
+        return ", ".join(
+            cell(grids[f"{recipe}, range {range_}"]["warp"]) for range_ in ("0.2", "0.4", "0.8")
+        )
+
+    def folding(recipe: str) -> str:
+        return ", ".join(f"{sum(pairs)} of 15" for pairs in folds[recipe].values())
+
+    deep, plain = "d = 100, two hidden layers", "d = 100, plain"
+    early = everything["commitment"]["d = 100, 300 steps"]["several at step 20"]
+    one, null = everything["dimension"], "null"
+    return [
+        [
+            "*d* = 2 works, *d* = 100 too",
+            f"videos right, *d* = 2, 100: {right('learned')}",
+            f"exact flow: {right('exact')}",
+            "holds",
+        ],
+        [
+            "*d* = 2: always exactly one square",
+            f"worst step: {cell(one['2']['worst step'])}",
+            f"decoded noise: {cell(one['2'][null])}",
+            "holds; it tells about the decoder, not about the flow",
+        ],
+        [
+            "*d* = 100: the one-square constraint can be broken",
+            f"one square, worst step: {cell(one['100']['worst step'])}",
+            (
+                f"decoded noise: {cell(one['100'][null])}; with two hidden layers several squares in"
+                f" decoded noise: {cell(contrast[deep][null], 4)}"
+            ),
+            "holds for early states, which are mostly decoded noise; not for a deep decoder",
+        ],
+        [
+            "step 20: frame 1/2 seems to represent both possibilities",
+            f"state, other place: {at('d = 100', 'learned state', step_20, 0)}",
+            (
+                f"controls {at('d = 100', 'learned state', step_20, 1)}, taken place"
+                f" {at('d = 100', 'learned state', step_20, 2)}; after 300 training steps several"
+                f" squares in frames 1, 2: {cell(early, 1)}, in frames 4: {cell(early, 2)}"
+            ),
+            "not in this repo's trained flow; open for one that is trained less",
+        ],
+        [
+            "the neural code represents probability distributions",
+            f"error of q, *d* = 100: {cell(numbers['calibration']['d = 100']['q error'])}",
+            (
+                f"*d* = 2: {cell(numbers['calibration']['d = 2']['q error'])}, exact posterior:"
+                f" {cell(numbers['calibration']['d = 100']['exact error'])}"
+            ),
+            "represents: at both *d*; shows: see the next line",
+        ],
+        [
+            "bottleneck dimension controls the strategy",
+            (
+                f"two squares in the posterior mean, step 0, *d* = 2, 100: {second('d = 2')},"
+                f" {second('d = 100')}"
+            ),
+            f"*d* = 100 with two hidden layers: {second(deep)}; plain: {second(plain)}",
+            "what controls is the decoder: whether it draws the mean of two latents as two squares",
+        ],
+        [
+            "grid nice at range 0.2, warped at 0.4, torn at 0.8",
+            f"warp, no blur: {warps('no blur')}",
+            f"blur: {warps('blur')}; plain: {warps('plain')}",
+            "holds without blur, but for the mild warp at 0.4; with blur it is healed",
+        ],
+        [
+            "it depends on the overlap of nearby images",
+            f"seeds that fold at range / half width 1, 2, 3, 4, no blur: {folding('no blur')}",
+            f"plain: {folding('plain')}",
+            "VERDICT",
+        ],
+    ]
+
+
 def results(everything: dict[str, Any]) -> str:
     """The whole of RESULTS.md."""
     parts = ["# Results", RESULTS_INTRODUCTION]
@@ -115,6 +208,8 @@ def results(everything: dict[str, Any]) -> str:
         time = f"{cost['minutes']:.1f} minutes on {cost['cores']} cores, the last time"
         parts.extend([f"## {name.capitalize()}", f"`{command}` ({time})", *tables_])
 
+    head = ["the post", "measured", "null or control", "verdict"]
+    parts.extend(["## The post's claims", table(head, claim_rows(everything))])
     numbers = everything["benchmark"]
     names = list(cases(numbers)["d = 2"])
     rows = []
