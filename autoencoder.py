@@ -3,11 +3,12 @@
     python autoencoder.py --embed-dim 2        # checkpoints/autoencoder_dim2.pt; 10 to 20 s
 
 One linear layer leads to the d numbers, the latent, and one leads away from them (--hidden-layers
-puts more). The decoder's up-convolutions have no activations between them, and its residual blocks
+adds more). The decoder's up-convolutions have no activations between them, and its residual blocks
 start as the identity: at first it is linear, and it bends only as far as the data make it. At its
-end the image is clipped to black and white, gently at first. With 100 numbers the mean of two
-latents decodes as two squares, with 2 numbers as one square in between. --plain is the control: an
-ordinary decoder, with activations, the usual initialisation, and a gentler training.
+end the image is clipped to [0, 1], but for a leak, so that black and white areas come out flat.
+With 100 numbers the mean of two latents decodes as two squares, with 2 numbers as one in between.
+--plain is the control: an ordinary decoder, with activations and the usual initialisation, trained
+with a smaller learning rate and weight decay.
 
 Squares that don't overlap look equally different however far apart they are, so the loss doesn't
 say which of them are near each other, and a 2-D latent space can end up torn. Blurring the training
@@ -31,7 +32,8 @@ from tqdm import trange
 from data import FrameSettings, check_range, check_writable, render, replacing, run
 
 CHANNELS = 32
-LEAK, EARLY_LEAK = 0.01, 0.15  # slope of the leaky clip outside [0, 1]; added to it at first
+LEAK = 0.01  # slope of the leaky clip outside [0, 1], once trained;
+EARLY_LEAK = 0.15  # at first it is larger by this much
 MAP_SIZE = 7  # the feature map is 32 x 7 x 7
 BATCH_SIZE = 32
 
@@ -43,7 +45,7 @@ class AutoencoderSettings(FrameSettings):
     embed_dim: int = 2
     """Numbers per frame, d, 1 to 512."""
     plain: bool = False
-    """An ordinary decoder, trained more gently, as a control; --blur 0 leaves the blur out too."""
+    """An ordinary decoder, as a control; --blur 0 leaves the blur out too."""
     hidden_layers: int = 0
     """Hidden fully connected layers (256 wide) before the latent, and again behind it, 0 to 8."""
     blur: float = 8.0
@@ -51,7 +53,7 @@ class AutoencoderSettings(FrameSettings):
     autoencoder_steps: int = 425
     """Training steps of the autoencoder."""
     seed: int = 0
-    """Which trained networks: the seed of the autoencoder and of the flow."""
+    """Seed of both trainings, the autoencoder's and the flow's."""
     checkpoint_dir: Path = Path("checkpoints")
     """Folder of the trained networks; made if missing."""
 
@@ -144,13 +146,12 @@ def encode_centers(model: Autoencoder, centers: np.ndarray, settings: FrameSetti
 
 
 def optimizer_and_schedule(
-    model: nn.Module, learning_rate: float, steps: int, beta2: float, weight_decay: float
+    model: nn.Module, learning_rate: float, steps: int, weight_decay: float
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     """AdamW (arXiv:1711.05101), its learning rate warmed up over 100 steps, and falling linearly to
     0 over the last 60 % of the training. The flow is trained with it too."""
-    betas = (0.9, beta2)
     optimizer = torch.optim.AdamW(
-        model.parameters(), learning_rate, betas, weight_decay=weight_decay, fused=True
+        model.parameters(), learning_rate, (0.9, 0.98), weight_decay=weight_decay, fused=True
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda i: min(1, (i + 1) / 100, (1 - i / steps) / 0.6)
@@ -163,14 +164,12 @@ def train(settings: AutoencoderSettings) -> Autoencoder:
     step, mean squared error. The weight decay grows with d: with many numbers, latents would else
     jitter from one centre to the next, and the flow couldn't follow."""
     torch.manual_seed(settings.seed)
-    rng = np.random.default_rng((settings.seed, 1))  # each use of randomness has its own number
+    rng = np.random.default_rng((settings.seed, 1))
     model = Autoencoder(settings)
     steps = settings.autoencoder_steps
     rates = (3e-3, 0.01) if settings.plain else (8e-3, min(1, 0.1 + 0.01 * settings.embed_dim))
     learning_rate, weight_decay = rates
-    optimizer, schedule = optimizer_and_schedule(
-        model, learning_rate, steps, beta2=0.98, weight_decay=weight_decay
-    )
+    optimizer, schedule = optimizer_and_schedule(model, learning_rate, steps, weight_decay)
     for step in trange(steps, desc="autoencoder", unit="step"):
         early = max(0.0, 1 - 2 * step / steps)  # 1 at first, 0 from half of the training on
         centers = rng.uniform(-settings.range, settings.range, (BATCH_SIZE, 2))

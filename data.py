@@ -1,6 +1,6 @@
 """Stage 1 of 5: the data. Videos of one white square that travels on a circle, in NumPy.
 
-    python data.py --gif data.gif        # training videos, side by side; a second
+    python data.py --gif data.gif        # training videos, side by side; takes a second
 
 A frame is a 51 x 51 grey image of the plane; the middles of its outer pixels lie at -1 and 1. x
 grows to the right and y upwards, so "counter-clockwise" means what you see on the screen. In a

@@ -37,7 +37,7 @@ BATCH_SIZE = 128
 Losses = dict[str, list[float]]  # see loss_by_time()
 NUM_ORBITS = 2048  # circles that the training videos run on
 LOSS_FLOOR = 0.2  # floor on 1 - t in the loss weight 1 / (1 - t)^2: else t near 1 dominates
-METRIC_FLOOR = 0.05  # the same floor where the loss is measured
+METRIC_FLOOR = 0.05  # such a floor where the loss is measured
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class LatentSpace:
 
     autoencoder: Autoencoder
     mean: Tensor  # (d,), of the raw latents
-    std: Tensor  # (d,), of the raw latents, over latent_scale
+    std: Tensor  # (d,), that of the raw latents, over latent_scale: what one unit is
     settings: FlowSettings
 
     def encode(self, centers: np.ndarray) -> Tensor:
@@ -104,8 +104,8 @@ def random_latent_videos(orbit_latents: Tensor, n: int, ccw_share: float) -> Ten
 class FlowNetwork(nn.Module):
     """Predicts the posterior mean E[z | x_t, given frames].
 
-    Which direction x_t leans to is, roughly, the sign of x_t . (z_ccw - z_cw), the difference of
-    the two possible videos, which depends on the given frame: a product of two inputs. So the
+    The log odds of the directions are t x_t . (z_ccw - z_cw) / (1 - t)^2, at even prior odds, and
+    the difference of the two videos depends on the given frame: a product of two inputs. So the
     context (given frame and time) scales and shifts the features of x_t, twice (FiLM,
     arXiv:1709.07871), instead of only standing beside them.
     """
@@ -126,7 +126,7 @@ class FlowNetwork(nn.Module):
         self.input = nn.Linear(video + context, WIDTH)
         self.norm = nn.LayerNorm(WIDTH, elementwise_affine=False)
         self.fc1, self.fc2 = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
-        nn.init.zeros_(self.fc2.weight)
+        nn.init.zeros_(self.fc2.weight)  # at first the block around it is the identity
         self.out = nn.Linear(WIDTH + context, video)
 
     def forward(self, x: Tensor, given: Tensor, t: Tensor) -> Tensor:
@@ -158,20 +158,20 @@ def random_times(n: int) -> Tensor:
     return torch.where(torch.rand(n, 1) < 0.35, u**3, 1 - u**2)
 
 
-def train(settings: FlowSettings, encoder: Autoencoder) -> tuple[FlowNetwork, LatentSpace]:
+def train(settings: FlowSettings, coder: Autoencoder) -> tuple[FlowNetwork, LatentSpace]:
     """Flow matching on latent videos. The loss is that of the velocity, which is the posterior
     mean's over (1 - t)^2: |v - (z - eps)|^2 = |mean - z|^2 / (1 - t)^2, with LOSS_FLOOR."""
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng((settings.seed, 2))
     first_centers = random_first_centers(NUM_ORBITS, rng, settings.range)
-    orbit_latents = encode_centers(encoder, orbits(first_centers)[:, 0], settings)  # (2048, 8, d)
+    orbit_latents = encode_centers(coder, orbits(first_centers)[:, 0], settings)  # (2048, 8, d)
     mean = orbit_latents.mean((0, 1))
     std = orbit_latents.std((0, 1)).clamp_min(1e-6) / settings.latent_scale
     orbit_latents = (orbit_latents - mean) / std
 
     network = FlowNetwork(settings)
     optimizer, schedule = autoencoder.optimizer_and_schedule(
-        network, LEARNING_RATE, settings.flow_steps, beta2=0.98, weight_decay=0.01
+        network, LEARNING_RATE, settings.flow_steps, weight_decay=0.01
     )
     for _ in trange(settings.flow_steps, desc="flow", unit="step"):
         video = random_latent_videos(orbit_latents, BATCH_SIZE, settings.ccw_share)
@@ -185,7 +185,7 @@ def train(settings: FlowSettings, encoder: Autoencoder) -> tuple[FlowNetwork, La
         loss.backward()
         optimizer.step()
         schedule.step()
-    return network, LatentSpace(encoder, mean, std, settings)
+    return network, LatentSpace(coder, mean, std, settings)
 
 
 # ---------------------------------------------------------------- the exact flow
@@ -285,16 +285,16 @@ def load_or_train(settings: FlowSettings) -> tuple[FlowNetwork, LatentSpace, Los
     settings = autoencoder.restrict(settings, FlowSettings)
     path = checkpoint_path(settings)
     if not path.exists():
-        encoder, _ = autoencoder.load_or_train(settings)
+        coder, _ = autoencoder.load_or_train(settings)
         autoencoder.announce_training(path)
-        network, space = train(settings, encoder)
-        content = {"autoencoder": encoder.state_dict(), "mean": space.mean, "std": space.std}
+        network, space = train(settings, coder)
+        content = {"autoencoder": coder.state_dict(), "mean": space.mean, "std": space.std}
         autoencoder.save(settings, network, losses=loss_by_time(network, space), **content)
     checkpoint = autoencoder.load(settings)
-    network, encoder = FlowNetwork(settings), Autoencoder(settings)
+    network, coder = FlowNetwork(settings), Autoencoder(settings)
     network.load_state_dict(checkpoint["weights"])
-    encoder.load_state_dict(checkpoint["autoencoder"])
-    space = LatentSpace(encoder, checkpoint["mean"], checkpoint["std"], settings)
+    coder.load_state_dict(checkpoint["autoencoder"])
+    space = LatentSpace(coder, checkpoint["mean"], checkpoint["std"], settings)
     return network, space, checkpoint["losses"]
 
 

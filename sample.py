@@ -72,7 +72,7 @@ class SampleSettings(FlowSettings):
 
     def shown(self) -> tuple[int, ...]:
         """The steps to show."""
-        return self.show_steps or (0, 2 * self.steps // 5, self.steps)
+        return self.show_steps or tuple(sorted({0, 2 * self.steps // 5, self.steps}))
 
 
 # ---------------------------------------------------------------- the sampler
@@ -137,8 +137,8 @@ def sample(
 
 
 def decode_videos(space: LatentSpace, samples: Samples, latents: Tensor) -> np.ndarray:
-    """The given frames, drawn, and the latents (n, D) of the others, decoded: frames
-    (n, 8, 51, 51), about [0, 1]."""
+    """Frames (n, 8, 51, 51), about [0, 1], of the first n samples: the given frames, drawn, and the
+    others, decoded from latents (n, D)."""
     given = render(samples.given_centers[: len(latents)], space.settings)
     return np.concatenate([given, space.decode(latents).numpy()], axis=1)
 
@@ -177,10 +177,12 @@ def main(settings: SampleSettings) -> None:
     network, space, _ = flow.load_or_train(settings)
     n, show_steps = settings.num_videos, settings.shown()
     n_shown = n if settings.npz else 1  # videos that are shown at these steps
+    n = n if settings.npz or settings.gif else 1  # a film strip takes just one
     folder = settings.npz.parent if settings.npz else None
 
     def on_disk(*shape: int) -> np.ndarray:
-        """An array as large as the disk; its file has no name and is gone at the end."""
+        """An array that may be larger than the memory; its file has no name and is gone at the
+        end."""
         shape = (*shape, NUM_FRAMES, FRAME_SIZE, FRAME_SIZE)
         with tempfile.TemporaryFile(dir=folder) as file:
             return np.memmap(file, np.float32, "w+", shape=shape)
@@ -193,7 +195,9 @@ def main(settings: SampleSettings) -> None:
         samples = sample(None if settings.exact else network, space, size, rng, settings.steps)
         first_centers[i : i + size] = samples.given_centers[:, 0]
         frames[i : i + size] = decode_videos(space, samples, samples.states[-1])
-        shown = min(size, max(0, n_shown - i))
+        shown = min(size, n_shown - i)
+        if shown <= 0 or not (settings.png or settings.npz):
+            continue
         for latents, array in zip((samples.states, samples.posterior_means), readouts):
             for row, step in enumerate(show_steps):
                 array[row, i : i + shown] = decode_videos(space, samples, latents[step, :shown])
@@ -205,7 +209,7 @@ def main(settings: SampleSettings) -> None:
     if settings.png:
         strips = {"state": readouts[0][:, 0], "posterior mean": readouts[1][:, 0]}
         write_film_strip(settings.png, strips, show_steps)
-        print(f"{settings.png}: one of {how}, at steps {show_steps} of {settings.steps}")
+        print(f"{settings.png}: the first of {how}, at steps {show_steps} of {settings.steps}")
     if settings.npz:
         with data.replacing(settings.npz) as temporary, temporary.open("wb") as file:
             np.savez(

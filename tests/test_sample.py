@@ -137,12 +137,14 @@ def test_given_frames_are_fresh_ones_and_noise_is_standard(tiny):
 
 @pytest.fixture
 def write(checkpoints, tmp_path):
-    """Run sample.py in this process; returns the arrays of the npz."""
+    """Run sample.py in this process; returns the arrays of the npz, or without it the GIF."""
 
     def run(name="o", **changes):
         outputs = {kind: tmp_path / f"{name}.{kind}" for kind in ("gif", "png", "npz")}
         few = {"num_videos": 5, "steps": 4, "checkpoint_dir": checkpoints}
         sampling.main(SampleSettings(**TINY | few | outputs | changes))
+        if (outputs | changes)["npz"] is None:
+            return outputs["gif"].read_bytes()
         with np.load(outputs["npz"], allow_pickle=False) as arrays:
             return dict(arrays)
 
@@ -193,13 +195,15 @@ def test_the_film_strip_names_its_rows(write, monkeypatch):
         np.testing.assert_array_equal(image, tile(arrays[name][:, 0].reshape(-1, 51, 51), 8))
 
 
-def test_many_videos_are_sampled_in_batches(write, monkeypatch):
+def test_many_videos_are_sampled_in_batches(write, monkeypatch, tmp_path):
     monkeypatch.setattr(sampling, "BATCH_SIZE", 2)
-    many, fewer = write(), write(num_videos=4)
+    fewer, many = write(num_videos=4), write()
     for name, axis in (("frames", 0), ("first_centers", 0), ("state_frames", 1)):
         np.testing.assert_array_equal(np.take(many[name], range(4), axis), fewer[name])
     assert len(np.unique(many["first_centers"], axis=0)) == 5
     assert (many["state_frames"][0].std((1, 2, 3)) > 0).all()
+    alone = write("alone", npz=None, png=None)  # nothing to show of the later batches
+    assert alone == (tmp_path / "o.gif").read_bytes()
 
 
 def test_the_same_bits_twice_and_others_with_another_seed(write, tmp_path):
