@@ -93,7 +93,7 @@ def quality(settings: FlowSettings, n: int = 256) -> dict[str, Any]:
             f"{name}: step 0, two squares": (first[:, [i - 1 for i in FRAMES]] == 2).mean(),
             f"{name}: step 0, one in frame 4": (first[:, 3] == 1).mean(),
         }
-    one_square = [(count(x) == 1).mean() for x in samples.states]
+    one_square = [(count(x[:64]) == 1).mean() for x in samples.states]
     result |= {"one square, worst step": min(one_square), "one square, end": one_square[-1]}
     return result | {"mean excess loss": np.mean(losses["excess"])}
 
