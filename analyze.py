@@ -253,10 +253,10 @@ def measure(
 
     def quietly(job: Any) -> Any:
         torch.set_num_threads(1)
-        with contextlib.redirect_stdout(io.StringIO()):
+        silent = io.StringIO()  # the one progress bar below is enough
+        with contextlib.redirect_stdout(silent), contextlib.redirect_stderr(silent):
             return function(job)
 
-    os.environ["TQDM_DISABLE"] = "1"  # in the workers: one progress bar is enough
     with contextlib.ExitStack() as stack:
         backend: dict[str, Any] = {"backend": "loky", "inner_max_num_threads": 1}
         if dask is not None:

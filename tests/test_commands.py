@@ -426,7 +426,7 @@ def test_ctrl_c_is_one_line(stage, folder, tmp_path):
     )
     try:
         os.set_blocking(run.stderr.fileno(), False)
-        told, deadline = b"", time.monotonic() + 60
+        told, deadline = b"", time.monotonic() + 120
         while not re.search(rb" [1-9]\d*/1000000", told):
             told += run.stderr.read() or b""
             assert time.monotonic() < deadline
