@@ -261,7 +261,8 @@ def results(everything: dict[str, Any]) -> str:
                 for name, value in numbers["calibration"].items()
             ],
         ),
-        "The decoder alone:",
+        "The decoder alone. The clip at its end draws the midpoint of two latents as two squares nearly"
+        " as bright as one alone, which counts as an error of additivity:",
         table(
             ["", "additivity error", "midpoints with two squares"],
             [
