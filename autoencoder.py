@@ -151,7 +151,7 @@ def optimizer_and_schedule(
     """AdamW (arXiv:1711.05101), its learning rate warmed up over 100 steps, and falling linearly to
     0 over the last 60 % of the training. The flow is trained with it too."""
     optimizer = torch.optim.AdamW(
-        model.parameters(), learning_rate, (0.9, 0.98), weight_decay=weight_decay, fused=True
+        model.parameters(), learning_rate, (0.9, 0.95), weight_decay=weight_decay, fused=True
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda i: min(1, (i + 1) / 100, (1 - i / steps) / 0.6)
