@@ -129,7 +129,7 @@ def claim_rows(everything: dict[str, Any]) -> list[list[str]]:
         )
 
     def folding(recipe: str) -> str:
-        return ", ".join(f"{sum(pairs)} of 15" for pairs in folds[recipe].values())
+        return ", ".join(f"{sum(pairs)} of 10" for pairs in folds[recipe].values())
 
     deep, plain = "d = 100, two hidden layers", "d = 100, plain"
     early = everything["commitment"]["d = 100, 300 steps"]["several at step 20"]
