@@ -80,6 +80,10 @@ def test_hard_edges(center):
     np.testing.assert_array_equal(frame[sure], (outer < 0.2)[sure])
 
 
+def test_a_hard_edge_on_the_middle_of_a_pixel_includes_it():
+    assert render(np.zeros(2), FrameSettings(hard_edges=True)).sum() == 11**2
+
+
 @pytest.mark.parametrize("hard_edges", [False, True])
 @given(center=st.tuples(st.floats(-0.4, 0.4), st.floats(-0.4, 0.4)))
 def test_whole_pixel_moves_shift_the_frame(center, hard_edges):
