@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from analyze import BLUE, GREEN, GREY, SweepSettings, measure, measure_blobs, over_seeds, write
 from data import run
 
-DIMS = (2, 3, 4, 8, 16, 32, 64, 100)
+DIMS = (2, 3, 8, 32, 100)
 
 
 def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:

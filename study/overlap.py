@@ -15,7 +15,7 @@ from analyze import BLUE, ORANGE, RECIPES, SweepSettings, measure, measure_grid,
 from data import run
 
 # range / half width: (range, half width)
-OVERLAPS = {ratio: [(ratio / 10, 0.1), (ratio / 5, 0.2)] for ratio in (1, 2, 3, 4)}
+OVERLAPS = {ratio: [(ratio / 10, 0.1), (ratio / 5, 0.2)] for ratio in (1, 2, 4)}
 
 
 def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:

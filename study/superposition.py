@@ -37,7 +37,7 @@ from flow import FlowSettings, LatentSpace, exact_flow, interpolate
 from sample import decode_videos, sample
 
 STEPS = [0, 1, 2, 3, 5, 7, 10, 15, 20, 30, 50]
-DIMS = (2, 3, 4, 8, 16, 32, 64, 100)
+DIMS = (2, 3, 8, 32, 100)
 # A blob "is at" a place that is closer than a quarter of a side. Control places are 22.5 degrees
 # off, and from radius 0.55 on the neighbourhoods of places and controls don't touch.
 TOLERANCE, MIN_RADIUS = 0.1, 0.55
