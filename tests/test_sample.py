@@ -102,6 +102,9 @@ def test_exact_flow_with_two_given_frames_keeps_the_direction(tiny):
     (x0, y0), (x1, y1) = given[:, 0].T, given[:, 1].T
     direction = (x0 * y1 - y0 * x1 < 0).astype(int)  # 0 is counter-clockwise
     assert 0 < direction.sum() < 20
+    most = sample(None, changed(tiny[1], given_frames=2, ccw_share=0.9), 200, rng(), 1)
+    (x0, y0), (x1, y1) = most.given_centers[:, 0].T, most.given_centers[:, 1].T
+    assert 0.8 < (x0 * y1 - y0 * x1 > 0).mean() < 1  # the share runs counter-clockwise
     path = orbits(given[:, 0])[np.arange(20), direction]
     np.testing.assert_allclose(given[:, 1], path[:, 1], atol=1e-12)
     expected = space.encode(path[:, 2:]).flatten(1)
