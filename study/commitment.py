@@ -25,7 +25,7 @@ from sample import sample
 
 TIMES = [k / 50 for k in range(45)]
 DIMS = (2, 8, 32, 100)
-SCALES = (0.5, 2.0)
+SCALES = (0.5,)
 LENGTHS = (100, 300)
 
 
