@@ -369,7 +369,7 @@ def test_a_diverged_training_saves_nothing(stage, command, folder, monkeypatch, 
     def far_too_fast(model, rate, *more, **others):
         return usual(model, 1e30, *more, **others)
 
-    monkeypatch.setattr(stage, "optimizer_and_schedule", far_too_fast)
+    monkeypatch.setattr(autoencoder, "optimizer_and_schedule", far_too_fast)
     before = listing(folder)
     steps = {"autoencoder_steps": 2, "flow_steps": 2} | {f"{stage.__name__}_steps": 20}
     status, _, err = command(
