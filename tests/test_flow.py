@@ -5,10 +5,18 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from conftest import TINY
 
 import flow
 from data import orbits, random_first_centers, render
-from flow import ExactFlow, exact_flow, interpolate, random_latent_videos, random_times
+from flow import (
+    ExactFlow,
+    FlowSettings,
+    exact_flow,
+    interpolate,
+    random_latent_videos,
+    random_times,
+)
 
 
 def make_exact(*z, prior=None, n=1, dtype=torch.float64) -> ExactFlow:
@@ -189,6 +197,19 @@ def test_random_times_follow_the_documented_mixture():
         expected = 0.35 * edge ** (1 / 3) + 0.65 * (1 - (1 - edge) ** 0.5)
         deviation = (expected * (1 - expected) / n) ** 0.5
         assert abs((t < edge).float().mean().item() - expected) < 4 * deviation
+
+
+def test_the_training_sees_latents_of_the_stated_scale(tiny, monkeypatch, few_orbits):
+    seen = []
+
+    def remembered(orbit_latents, *rest):
+        seen.append(orbit_latents)
+        return random_latent_videos(orbit_latents, *rest)
+
+    monkeypatch.setattr(flow, "random_latent_videos", remembered)
+    flow.train(FlowSettings(**TINY, latent_scale=3.0), tiny[1].autoencoder)
+    assert seen[0].std((0, 1)).tolist() == pytest.approx([3.0], rel=1e-4)
+    assert seen[0].mean().item() == pytest.approx(0, abs=1e-4)
 
 
 def test_path_goes_straight_from_noise_to_data():
