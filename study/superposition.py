@@ -256,7 +256,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
     mean.set_title("d = 100: the posterior mean\nstarts with both directions")
     mean.legend(fontsize=8)
     state.axhline(contrast["null"]["mean"][0], color=GREY, label="the other place, decoded noise")
-    state.set_title("d = 100: the state at the other place\nis hardly above its controls")
+    state.set_title("d = 100: the state at the other place\nis a little above its controls")
     state.set(yscale="log", ylim=(1e-3, 1.2))
     calibrated.plot([0, 1], [0, 1], color=GREY, lw=1)
     for dim, color in ((2, GREEN), (100, BLUE)):
