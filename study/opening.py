@@ -52,7 +52,7 @@ def draw_step(videos: dict[str, dict[str, np.ndarray]], k: int) -> np.ndarray:
                 x, y = (places[:, 0] + 1) / PIXEL + shift, (1 - places[:, 1]) / PIXEL + 1
                 plot.plot(x, y, "s", ms=17, mfc="none", mec=color, mew=0.8, alpha=0.8)
             plot.set(xticks=[], yticks=[])
-            if column is axes.T[0]:
+            if name == next(iter(videos)):
                 plot.set_ylabel(readout, color="white")
     figure.supxlabel(
         f"step {k} of 50; frames 1 to 4; blue: where it will go, orange: the other way",
