@@ -188,7 +188,7 @@ def claim_rows(everything: dict[str, Any]) -> list[list[str]]:
             "grid nice at range 0.2, warped at 0.4, torn at 0.8",
             f"warp, no blur: {warps('no blur')}",
             f"blur: {warps('blur')}; plain: {warps('plain')}",
-            "holds without blur, but for the mild warp at 0.4; with blur it is healed",
+            "holds without blur in most seeds; with blur it is healed",
         ],
         [
             "it depends on the overlap of nearby images",
