@@ -238,7 +238,7 @@ def draw_geometry(numbers: dict[str, Any], grids: dict[str, np.ndarray]) -> Figu
             if axis == 0:
                 plot.set_xlabel(f"warp {numbers[name]['warp']['seeds'][0]:.3f}")
             if recipe == "no blur":
-                plot.set_title(f"range {range_}, colour: {'xy'[axis]}")
+                plot.set_title(f"range {range_}, colour: {'xy'[axis]}", fontsize=9)
     return figure
 
 
@@ -293,7 +293,7 @@ def write(
     start = time.monotonic()
     numbers, figure = analysis(settings)
     numbers["cost"] = {"minutes": (time.monotonic() - start) / 60, "cores": os.cpu_count()}
-    text = json.dumps(numbers, default=lambda array: array.tolist())  # of NumPy
+    text = json.dumps(numbers, default=lambda array: array.tolist())  # NumPy arrays
     numbers = json.loads(text, parse_float=lambda number: float(f"{float(number):.6g}"))
     with replacing(settings.out_dir / f"{name}.json") as temporary:
         temporary.write_text(json.dumps(numbers, indent=1) + "\n")

@@ -12,8 +12,9 @@ with a smaller learning rate and weight decay.
 
 Squares that don't overlap look equally different however far apart they are, so the loss doesn't
 say which of them are near each other, and a 2-D latent space can end up torn. Blurring the training
-images makes distant squares overlap; the blur fades to nothing over the first half of the training.
---blur 0 switches it off.
+images makes distant squares overlap; the blur fades to nothing over the first half of the training,
+and the clip closes with it (one that is closed from the start can leave the plane warped). --blur 0
+switches the blur off.
 """
 
 import hashlib
@@ -32,8 +33,8 @@ from tqdm import trange
 from data import FrameSettings, check_range, check_writable, render, replacing, run
 
 CHANNELS = 32
-LEAK = 0.01  # slope of the leaky clip outside [0, 1], once trained;
-EARLY_LEAK = 0.15  # at first it is larger by this much
+LEAK = 0.01  # slope of the leaky clip outside [0, 1]
+EARLY_LEAK = 0.15  # added to it at first; it fades with the blur
 MAP_SIZE = 7  # the feature map is 32 x 7 x 7
 BATCH_SIZE = 32
 
@@ -167,8 +168,9 @@ def train(settings: AutoencoderSettings) -> Autoencoder:
     rng = np.random.default_rng((settings.seed, 1))
     model = Autoencoder(settings)
     steps = settings.autoencoder_steps
-    rates = (3e-3, 0.01) if settings.plain else (8e-3, min(1, 0.1 + 0.01 * settings.embed_dim))
-    learning_rate, weight_decay = rates
+    learning_rate, weight_decay = 8e-3, min(1, 0.1 + 0.01 * settings.embed_dim)
+    if settings.plain:
+        learning_rate, weight_decay = 3e-3, 0.01
     optimizer, schedule = optimizer_and_schedule(model, learning_rate, steps, weight_decay)
     for step in trange(steps, desc="autoencoder", unit="step"):
         early = max(0.0, 1 - 2 * step / steps)  # 1 at first, 0 from half of the training on

@@ -3,8 +3,8 @@
     python -m study.overlap      # figures/overlap.png and .json
 
 The post suspects that the overlap of nearby images decides. Squares overlap the less, the larger
-range / half width is, so that ratio is varied for two sizes of the square, without blur, for this repo's
-recipe and for an ordinary decoder. A seed folds if any cell of its latent grid is turned over.
+range / half width is, so that ratio is varied for two sizes of the square, without blur, for this
+repo's recipe and for an ordinary decoder. A seed folds if any cell of its latent grid is turned over.
 """
 
 from typing import Any

@@ -198,7 +198,9 @@ def calibration(settings: FlowSettings) -> dict[str, Any]:
 def additivity(settings: AutoencoderSettings) -> dict[str, Any]:
     """Relative additivity error of the midpoint of two latents, |dec(a/2 + b/2) - dec(a)/2 -
     dec(b)/2|^2 / |dec(a)/2 - dec(b)/2|^2, for squares of the two directions (400 first frames,
-    radius above APART), and the share of "midpoints" that show exactly two squares."""
+    radius above APART); the share of "midpoints" that show exactly two squares; and the "midpoint
+    brightness", the light of the midpoint at both places over that of each square alone at its own:
+    1/2 if the decoder is additive."""
     model, _ = load_or_train(settings)
     first = random_first_centers(400, np.random.default_rng((settings.seed, 8)), settings.range)
     first = first[np.linalg.norm(first, axis=1) > APART]
@@ -208,8 +210,13 @@ def additivity(settings: AutoencoderSettings) -> dict[str, Any]:
         middle, half_a, half_b = (model.decode(z) for z in ((a + b) / 2, a, b))
         half_a, half_b = half_a / 2, half_b / 2
     error = ((middle - half_a - half_b) ** 2).sum((1, 2)) / ((half_a - half_b) ** 2).sum((1, 2))
-    midpoints = (count_blobs(middle.numpy()) == 2).mean()
-    return {"additivity error": error.mean().item(), "midpoints": midpoints}
+    at_a, at_b = (torch.from_numpy(render(places, settings)) for places in both)
+    alone = 2 * (half_a * at_a + half_b * at_b).sum((1, 2))
+    return {
+        "additivity error": error.mean().item(),
+        "midpoints": (count_blobs(middle.numpy()) == 2).mean(),
+        "midpoint brightness": ((middle * (at_a + at_b)).sum((1, 2)) / alone).mean().item(),
+    }
 
 
 # ---------------------------------------------------------------- numbers and figure
@@ -255,7 +262,9 @@ def draw(numbers: dict[str, Any]) -> Figure:
         plot.set(xlabel="sampling step", ylabel="share of frames with a blob there")
     mean.set_title("d = 100: the posterior mean\nstarts with both directions")
     mean.legend(fontsize=8)
-    state.axhline(contrast["null"]["mean"][0], color=GREY, label="the other place, decoded noise")
+    null = contrast["null"]["mean"][0]
+    line = state.axhline(null, color=GREY, label="null: the other place in decoded noise")
+    state.legend(handles=[line], fontsize=8)
     state.set_title("d = 100: the state at the other place\nis a little above its controls")
     state.set(yscale="log", ylim=(1e-3, 1.2))
     calibrated.plot([0, 1], [0, 1], color=GREY, lw=1)
@@ -275,9 +284,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
         decoders.errorbar(int(dim), y, error, fmt=marker, ms=5, color=hue, label=shown)
     decoders.set(xscale="log", xlabel="embedding dimension d", ylim=(-0.03, 1.03))
     decoders.set(ylabel="midpoints with two squares")
-    decoders.set_title(
-        "The mean of two latents shows two squares\nif d is large and the decoder shallow"
-    )
+    decoders.set_title("Midpoints of latents show two squares\nif d is large, the decoder shallow")
     decoders.legend()
     return figure
 

@@ -125,6 +125,30 @@ def test_blur_and_leak_fade_over_the_first_half(monkeypatch):
     assert leaks == pytest.approx([0.16, 0.085, 0.01, 0.01])
 
 
+def test_learning_rates_and_weight_decay(monkeypatch):
+    model = torch.nn.Linear(1, 1)
+    optimizer, schedule = autoencoder.optimizer_and_schedule(model, 2.0, 1000, 0.3)
+    rates = []
+    for _ in range(1000):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    expected = [0.02, 1.0, 2.0, 2.0, 1.0, 1 / 300]
+    assert [rates[i] for i in (0, 49, 99, 400, 700, 999)] == pytest.approx(expected)
+    assert optimizer.param_groups[0]["weight_decay"] == 0.3
+
+    used = []
+
+    def remembered(model, *rates):
+        used.append(rates)
+        return optimizer, schedule
+
+    monkeypatch.setattr(autoencoder, "optimizer_and_schedule", remembered)
+    for changes in ({"embed_dim": 2}, {"embed_dim": 200}, {"plain": True}):
+        autoencoder.train(AutoencoderSettings(autoencoder_steps=1, **changes))
+    assert used == [(8e-3, 1, pytest.approx(0.12)), (8e-3, 1, 1), (3e-3, 1, 0.01)]
+
+
 def test_the_leaky_clip(learned):
     model = learned[1].autoencoder
     latents = torch.randn(10, 2)

@@ -198,6 +198,11 @@ def test_the_film_strip_names_its_rows(write, monkeypatch):
         np.testing.assert_array_equal(image, tile(arrays[name][:, 0].reshape(-1, 51, 51), 8))
 
 
+def test_steps_shown_by_default(tmp_path):
+    for steps, shown in ((50, (0, 20, 50)), (2, (0, 2)), (1, (0, 1))):
+        assert SampleSettings(png=tmp_path / "o.png", steps=steps).shown() == shown
+
+
 def test_many_videos_are_sampled_in_batches(write, monkeypatch, tmp_path):
     monkeypatch.setattr(sampling, "BATCH_SIZE", 2)
     fewer, many = write(num_videos=4), write()

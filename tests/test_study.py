@@ -96,6 +96,7 @@ def test_additivity_of_known_decoders(monkeypatch):
     monkeypatch.setattr(superposition, "load_or_train", lambda _: (Additive(), 0.0))
     told = superposition.additivity(settings)
     assert told["additivity error"] == pytest.approx(0, abs=1e-10) and told["midpoints"] == 1
+    assert told["midpoint brightness"] == pytest.approx(0.5, abs=1e-3)
 
     class Between(Additive):
         """Latents are the centres."""
@@ -110,6 +111,7 @@ def test_additivity_of_known_decoders(monkeypatch):
     told = superposition.additivity(settings)
     # |m - a/2 - b/2|^2 / |a/2 - b/2|^2 = 6 / 2 quarters of a square where none of them overlap
     assert 2 < told["additivity error"] <= 3.01 and told["midpoints"] == 0
+    assert told["midpoint brightness"] < 0.25
 
 
 def test_entropy_and_halfway():
