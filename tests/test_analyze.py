@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, options, run_process
+from conftest import ROOT, options, run_process, tiny_settings
 
 import analyze
 from analyze import AnalyzeSettings, count_blobs, find_blobs, grid_measures, over_seeds
@@ -109,6 +109,15 @@ def test_blobs_of_the_trained_flow(learned):
     np.testing.assert_allclose(np.sum(measured["state"], axis=1), 1)
     first = measured["picture"][:, 0]
     assert (first == first[0]).all() and (count_blobs(measured["picture"]) == 1).all()
+
+
+def test_shares_of_known_counts(checkpoints, monkeypatch):
+    """Of every ten frames: one without a square, two with one, three with two, four with more."""
+    counts = np.array([0, 1, 1, 2, 2, 2, 3, 4, 5, 9])
+    monkeypatch.setattr(analyze, "count_blobs", lambda frames: np.tile(counts, 28).reshape(40, 7))
+    measured = analyze.measure_blobs(tiny_settings(checkpoints))
+    for shares in (measured["null"], *measured["state"], *measured["posterior mean"]):
+        np.testing.assert_allclose(shares, [0.1, 0.2, 0.3, 0.4])
 
 
 def test_over_seeds():

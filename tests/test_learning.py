@@ -8,7 +8,7 @@ import autoencoder
 from analyze import count_blobs
 from autoencoder import Autoencoder, AutoencoderSettings, evaluate
 from data import NUM_FRAMES, PIXEL, grid_centers, orbits, render
-from flow import LatentSpace, exact_flow
+from flow import exact_flow
 from sample import Samples, decode_videos, sample
 
 
@@ -82,16 +82,6 @@ def test_evaluate_is_the_mean_squared_error(learned):
     # A square is 10 pixels wide. Across, 9 or 10 are white, and u and 1 - u of the two at its edges
     light, squares = 10**2, (9 + 2 / 3) ** 2  # the sums of f and of f^2; mean of u^2 is 1/3
     assert error == pytest.approx((squares - 0.5 * light) / 51**2 + 0.25**2, rel=0.01)
-
-
-def test_latents_are_standardised(learned):
-    rng = np.random.default_rng(5)
-    first = np.stack([0.5 * np.cos(a := rng.uniform(0, 7, 300)), 0.5 * np.sin(a)], axis=-1)
-    space: LatentSpace = learned[1]
-    radius = np.repeat(rng.uniform(0.4, 1.6, (300, 1)), 2, axis=1)
-    latents = space.encode(orbits(first * radius)[:, 0])
-    assert latents.mean((0, 1)).abs().max() < 0.1
-    assert (latents.std((0, 1)) - 1).abs().max() < 0.1
 
 
 def test_both_directions_are_seen_at_d_100(space_100):
