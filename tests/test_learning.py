@@ -139,6 +139,29 @@ def test_learning_rates_and_weight_decay(monkeypatch):
     assert used == [(8e-3, 1, pytest.approx(0.12)), (8e-3, 1, 1), (3e-3, 1, 0.01)]
 
 
+@pytest.mark.parametrize("plain", [False, True])
+def test_the_decoder_starts_affine_unless_it_is_plain(plain):
+    torch.manual_seed(0)
+    model = Autoencoder(AutoencoderSettings(embed_dim=5, plain=plain))
+    a, b = 30 * torch.randn(2, 3, 5)
+    # without the clip, the image of the mean is the mean of the images
+    images = [model.decode(z, leak=1.0) for z in ((a + b) / 2, a, b)]
+    assert torch.allclose(images[0], (images[1] + images[2]) / 2, atol=1e-4) != plain
+
+
+def test_another_seed_draws_other_frames(monkeypatch):
+    drawn = []
+
+    def remembered(centers, *rest, **more):
+        drawn.append(centers)
+        return render(centers, *rest, **more)
+
+    monkeypatch.setattr(autoencoder, "render", remembered)
+    for seed in (0, 0, 1):
+        autoencoder.train(AutoencoderSettings(autoencoder_steps=1, seed=seed))
+    assert (drawn[0] == drawn[1]).all() and (drawn[0] != drawn[2]).any()
+
+
 def test_the_leaky_clip(learned):
     model = learned[1].autoencoder
     latents = torch.randn(10, 2)
