@@ -149,7 +149,20 @@ def test_the_decoder_starts_affine_unless_it_is_plain(plain):
     assert torch.allclose(images[0], (images[1] + images[2]) / 2, atol=1e-4) != plain
 
 
-def test_another_seed_draws_other_frames(monkeypatch):
+def test_layers_are_as_asked_for():
+    def count(kind, part):
+        return sum(isinstance(layer, kind) for layer in part)
+
+    for hidden, plain in ((0, False), (0, True), (3, False)):
+        model = Autoencoder(AutoencoderSettings(hidden_layers=hidden, plain=plain))
+        for part in (model.encoder, model.decoder):
+            widths = [layer.out_features for layer in part if isinstance(layer, torch.nn.Linear)]
+            assert widths[:-1] == [256] * hidden
+        # between the hidden layers and, if plain, in front of both up-convolutions
+        assert count(torch.nn.SiLU, model.decoder) == hidden + 2 * plain
+
+
+def test_another_seed_draws_other_frames_and_weights(monkeypatch):
     drawn = []
 
     def remembered(centers, *rest, **more):
@@ -157,9 +170,12 @@ def test_another_seed_draws_other_frames(monkeypatch):
         return render(centers, *rest, **more)
 
     monkeypatch.setattr(autoencoder, "render", remembered)
-    for seed in (0, 0, 1):
-        autoencoder.train(AutoencoderSettings(autoencoder_steps=1, seed=seed))
+    models = [
+        autoencoder.train(AutoencoderSettings(autoencoder_steps=1, seed=seed)) for seed in (0, 0, 1)
+    ]
     assert (drawn[0] == drawn[1]).all() and (drawn[0] != drawn[2]).any()
+    first, again, other = (model.encoder[0].weight for model in models)
+    assert (first == again).all() and (first - other).abs().max() > 0.01  # one step moves 1e-4
 
 
 def test_the_leaky_clip(learned):
