@@ -232,11 +232,11 @@ def draw_geometry(numbers: dict[str, Any], grids: dict[str, np.ndarray]) -> Figu
             latents = grids[name]
             for lines in (latents, latents.swapaxes(0, 1)):
                 plot.plot(lines[..., 0], lines[..., 1], color=GREY, lw=0.4, zorder=1)
-            color = grid_centers(float(range_))[..., axis].T
-            plot.scatter(*latents.T, c=color, s=3, cmap="viridis", zorder=2)
-            plot.set(xticks=[], yticks=[])
+            plot.scatter(*latents.T, c=grid_centers(float(range_))[..., axis].T, s=3, zorder=2)
+            plot.set(xticks=[], yticks=[], aspect="equal", adjustable="datalim")
             if axis == 0:
-                plot.set_xlabel(f"warp {numbers[name]['warp']['seeds'][0]:.3f}")
+                warp, fold = (numbers[name][key]["seeds"][0] for key in ("warp", "fold"))
+                plot.set_xlabel(f"warp {warp:.3f}, fold {fold:.2f}")
             if recipe == "no blur":
                 plot.set_title(f"range {range_}, colour: {'xy'[axis]}", fontsize=9)
     return figure

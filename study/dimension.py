@@ -53,7 +53,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
     plot.set(xscale="log", xlabel="embedding dimension d", ylim=(-0.02, 1.05))
     plot.set(ylabel="share of frames with one square")
     plot.set_title(
-        "Early states show as many squares as decoded noise, and more of them at large d"
+        "One square always at d = 2, often several at large d: early states follow decoded noise"
     )
     plot.set_xticks(dims, [str(dim) for dim in dims])
     plot.minorticks_off()

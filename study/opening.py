@@ -55,7 +55,7 @@ def draw_step(videos: dict[str, dict[str, np.ndarray]], k: int) -> np.ndarray:
             if name == next(iter(videos)):
                 plot.set_ylabel(readout, color="white")
     figure.supxlabel(
-        f"step {k} of 50; frames 1 to 4; blue: where it will go, orange: the other way",
+        f"step {k} of 50; frames 1 to 4; blue: where it will go, orange: the other way; dark frames brightened",
         color="white",
         fontsize=10,
     )

@@ -49,16 +49,11 @@ def draw(folds: dict[str, dict[str, list[int]]], seeds: int) -> Figure:
     plot = figure.subplots()
     for recipe, color in (("no blur", BLUE), ("plain", ORANGE)):
         ratios = [int(ratio) for ratio in folds[recipe]]
-        total = [sum(pairs) for pairs in folds[recipe].values()]
-        shift = -0.05 if recipe == "plain" else 0.05
-        plot.plot([r + shift for r in ratios], total, "o-", color=color, label=recipe)
-        for ratio, pairs in zip(ratios, folds[recipe].values()):
-            for i, count in enumerate(pairs):
-                size = 3 + 2 * i  # the larger range, the larger dot
-                plot.plot(ratio + shift, count, "o", color=color, ms=size, alpha=0.4)
+        for counts, size, look in zip(zip(*folds[recipe].values()), (0.1, 0.2), ("o--", "s-")):
+            plot.plot(ratios, counts, look, color=color, label=f"{recipe}, half width {size}")
     plot.set(xlabel="range / half width", xticks=ratios)
-    plot.set(ylabel=f"seeds that fold, of {2 * seeds}; faint: of {seeds}, each size")
-    plot.set_title("The less neighbours overlap, the oftener the plane folds")
+    plot.set(ylabel=f"seeds that fold, of {seeds}")
+    plot.set_title("The larger range / half width, the oftener the plane folds")
     plot.legend()
     return figure
 

@@ -265,7 +265,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
     null = contrast["null"]["mean"][0]
     line = state.axhline(null, color=GREY, label="null: the other place in decoded noise")
     state.legend(handles=[line], fontsize=8)
-    state.set_title("d = 100: the state at the other place\nis a little above its controls")
+    state.set_title("d = 100: the state shows the place\nthat is taken, and the other one rarely")
     state.set(yscale="log", ylim=(1e-3, 1.2))
     calibrated.plot([0, 1], [0, 1], color=GREY, lw=1)
     for dim, color in ((2, GREEN), (100, BLUE)):
@@ -274,7 +274,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
             x, y = predicted / np.maximum(count, 1), label / np.maximum(count, 1)
             calibrated.plot(x[count > 0], y[count > 0], marker, color=color, ms=5, label=name)
     calibrated.set(xlabel="q, told share of counter-clockwise", ylabel="how often it was")
-    calibrated.set_title("The told share is right\nat d = 2 and at d = 100")
+    calibrated.set_title("The told share is nearly right\nat d = 2 and at d = 100")
     calibrated.legend()
     for name, value in numbers["decoder"].items():
         dim, _, kind = name.removeprefix("d = ").partition(", ")

@@ -159,7 +159,7 @@ def claim_rows(everything: dict[str, Any]) -> list[list[str]]:
         ],
         [
             "step 20: frame 1/2 seems to represent both possibilities",
-            f"state, other place: {at('d = 100', 'learned state', step_20, 0)}",
+            f"state, frames 1-3, 5-7, other place: {at('d = 100', 'learned state', step_20, 0)}",
             (
                 f"controls {at('d = 100', 'learned state', step_20, 1)}, taken place"
                 f" {at('d = 100', 'learned state', step_20, 2)}; after 300 training steps several"
@@ -198,7 +198,7 @@ def claim_rows(everything: dict[str, Any]) -> list[list[str]]:
             "it depends on the overlap of nearby images",
             f"seeds that fold at range / half width 1, 2, 4, no blur: {folding('no blur')}",
             f"plain: {folding('plain')}",
-            "holds: the less they overlap, the more seeds fold, at both sizes of the square",
+            "holds roughly: the less squares overlap, the more seeds fold, and the smaller ones more",
         ],
     ]
 
