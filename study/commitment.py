@@ -109,10 +109,12 @@ def draw(numbers: dict[str, Any], flow_steps: int) -> Figure:
             x, y = 50 * value["t_S"]["mean"], 50 * value["halfway"]["mean"][i]
             line.plot(x, y, marker, color=color, label=label if name == "d = 2" else None)
             if i:
-                down = -14 if name == "d = 32" else -4  # two points lie close together
-                line.annotate(name, (x, y), (6, down), textcoords="offset points", fontsize=8)
+                side, offset = ("left", 8) if "scale" in name else ("right", -8)
+                line.annotate(
+                    name, (x, y), (offset, -3), textcoords="offset points", ha=side, fontsize=8
+                )
     line.set(xlabel="predicted: $t_S$, in steps of 50", ylabel="direction decided, in steps of 50")
-    line.set(title="One formula tells when it is decided", xlim=(0, 32))
+    line.set(title="One formula tells when it is decided", xlim=(-3, 36))
     line.legend()
     for dim, color in ((2, BLUE), (100, ORANGE)):
         lengths = {n: f"d = {dim}, {n} steps" for n in LENGTHS} | {flow_steps: f"d = {dim}"}
