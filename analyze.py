@@ -103,17 +103,15 @@ class AnalyzeSettings(SweepSettings):
 def find_blobs(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the separate bright blobs of frames (n, 51, 51).
 
-    Clip to [0, 1]; a frame whose maximum is under 0.15 is unreadable and has no blobs; keep the
-    pixels of at least half of the maximum; a blob is a connected piece (corners connect) of at
-    least 4 pixels.
+    Clip to [0, 1]; a frame whose maximum is under 0.15 has no blobs; keep the pixels of at least
+    half of the maximum; a blob is a connected piece (corners connect) of at least 4 pixels.
 
     Returns:
         For each blob the index of its frame (blobs,), and its middle (blobs, 2) as x and y.
     """
     peak = np.clip(frames, 0, 1).max(axis=(1, 2), keepdims=True)
     bright = (frames >= peak / 2) & (peak >= 0.15)
-    within_a_frame = np.zeros((3, 3, 3))
-    within_a_frame[1] = 1
+    within_a_frame = np.stack([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))])
     labels, _ = ndimage.label(bright, within_a_frame)
     frame, row, column = np.nonzero(labels)
     label = labels[frame, row, column]
@@ -158,9 +156,8 @@ def measure_blobs(settings: FlowSettings) -> dict[str, Any]:
 def draw_blobs(numbers: dict[str, Any], strips: dict[str, np.ndarray]) -> Figure:
     """A film strip, and the shares of frames with 0, 1, 2, 3+ squares, for each dimension."""
     rows = [[f"film {dim}"] * 2 + [f"state {dim}", f"posterior mean {dim}"] for dim in strips]
-    mosaic = np.reshape(rows, (-1, 2)).tolist()  # a film strip above two plots
     figure = Figure(figsize=(8.5, 5.5 * len(strips)), layout="constrained")
-    axes = figure.subplot_mosaic(mosaic)
+    axes = figure.subplot_mosaic(np.reshape(rows, (-1, 2)).tolist())  # a strip above two plots
     for dim, strip in strips.items():
         draw_film_strip(axes[f"film {dim}"], strip, (0, 20, 50), f"d = {dim}: the state, decoded")
         for readout in ("state", "posterior mean"):
@@ -169,8 +166,8 @@ def draw_blobs(numbers: dict[str, Any], strips: dict[str, np.ndarray]) -> Figure
             labels = {"no square": GREY, "1 square": BLUE, "2 squares": ORANGE, "3 or more": RED}
             for k, (label, color) in enumerate(labels.items()):
                 plot.plot(mean[:, k], color=color, label=label)
-                low, high = mean[:, k] - std[:, k], mean[:, k] + std[:, k]
-                plot.fill_between(range(len(mean)), low, high, color=color, alpha=0.25, lw=0)
+                band = mean[:, k] + np.array([[-1], [1]]) * std[:, k]
+                plot.fill_between(range(len(mean)), *band, color=color, alpha=0.25, lw=0)
             null = numbers[dim]["null"]["mean"][1]
             plot.axhline(null, color=BLUE, ls=":", label="1 square, null: decoded noise")
             plot.set(xlabel="sampling step", ylabel="share of frames 1 to 7", ylim=(-0.02, 1.05))
@@ -180,6 +177,12 @@ def draw_blobs(numbers: dict[str, Any], strips: dict[str, np.ndarray]) -> Figure
 
 
 # ---------------------------------------------------------------- geometry, the grid of latents
+
+
+def cell_areas(latents: np.ndarray) -> np.ndarray:
+    """Signed area of each cell of a latent grid: (side, side, 2) -> (side - 1, side - 1)."""
+    one, other = (latents[1:, 1:] - latents[:-1, :-1], latents[1:, :-1] - latents[:-1, 1:])
+    return (one[..., 0] * other[..., 1] - one[..., 1] * other[..., 0]) / 2
 
 
 def grid_measures(latents: np.ndarray, centers: np.ndarray) -> dict[str, float]:
@@ -197,11 +200,10 @@ def grid_measures(latents: np.ndarray, centers: np.ndarray) -> dict[str, float]:
     inputs = np.column_stack([centers.reshape(-1, 2), np.ones(len(flat))])
     residual = flat - inputs @ np.linalg.lstsq(inputs, flat)[0]
     warp = (residual**2).sum() / ((flat - flat.mean(0)) ** 2).sum()
-    one, other = (latents[1:, 1:] - latents[:-1, :-1], latents[1:, :-1] - latents[:-1, 1:])
-    area = one[..., 0] * other[..., 1] - one[..., 1] * other[..., 0]  # twice the cell's
+    area = cell_areas(latents)
     fold = min((area > 0).mean(), (area < 0).mean())
-    edges = [np.linalg.norm(np.diff(latents, axis=axis), axis=-1).ravel() for axis in (0, 1)]
-    lengths = np.concatenate(edges)
+    edges = [np.diff(latents, axis=axis).reshape(-1, 2) for axis in (0, 1)]
+    lengths = np.linalg.norm(np.concatenate(edges), axis=1)
     return {"warp": warp, "fold": fold, "tear": lengths.max() / np.median(lengths)}
 
 
@@ -228,8 +230,7 @@ def draw_geometry(numbers: dict[str, Any], grids: dict[str, np.ndarray]) -> Figu
         row[0].set_ylabel(recipe)
         for i, plot in enumerate(row):
             range_, axis = ranges[i // 2], i % 2
-            name = f"{recipe}, range {range_}"
-            latents = grids[name]
+            latents = grids[name := f"{recipe}, range {range_}"]
             for lines in (latents, latents.swapaxes(0, 1)):
                 plot.plot(lines[..., 0], lines[..., 1], color=GREY, lw=0.4, zorder=1)
             plot.scatter(*latents.T, c=grid_centers(float(range_))[..., axis].T, s=3, zorder=2)
@@ -253,9 +254,8 @@ def measure(
 
     def quietly(job: Any) -> Any:
         torch.set_num_threads(1)
-        silent = io.StringIO()  # the one progress bar below is enough
-        with contextlib.redirect_stdout(silent), contextlib.redirect_stderr(silent):
-            return function(job)
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            return function(job)  # the one progress bar below is enough
 
     with contextlib.ExitStack() as stack:
         backend: dict[str, Any] = {"backend": "loky", "inner_max_num_threads": 1}

@@ -8,20 +8,35 @@ from dataclasses import fields
 import analyze
 from analyze import AnalyzeSettings, SweepSettings
 from data import run
-from study import benchmark, commitment, dimension, opening, overlap, superposition, tables
+from study import (
+    benchmark,
+    commitment,
+    dimension,
+    opening,
+    post_recipe,
+    representing,
+    superposition,
+    tables,
+    tearing,
+)
 
 
 def main(settings: SweepSettings) -> None:
     """One after the other, each with the trained networks of those before it."""
     shared = {field.name: getattr(settings, field.name) for field in fields(SweepSettings)}
-    benchmark.main(settings)
-    analyze.main(AnalyzeSettings(what="blobs", **shared))
-    dimension.main(settings)
-    superposition.main(settings)
-    commitment.main(settings)
-    analyze.main(AnalyzeSettings(what="geometry", **shared))
-    overlap.main(settings)
-    opening.main(settings)
+    benchmark.main(settings)  # first, alone: it measures times
+    for what in ("blobs", "geometry"):
+        analyze.main(AnalyzeSettings(what=what, **shared))
+    for question in (
+        representing,
+        superposition,
+        dimension,
+        commitment,
+        tearing,
+        post_recipe,
+        opening,
+    ):
+        question.main(settings)
     tables.main(tables.TablesSettings(out_dir=settings.out_dir))
 
 

@@ -25,7 +25,8 @@ from analyze import BLUE, ORANGE, SweepSettings, count_blobs, over_seeds, write
 from data import FRAME_SIZE, PIXEL, orbits, render, run
 from flow import FlowSettings
 from sample import decode_videos, sample
-from study.superposition import APART, FRAMES
+from study.representing import APART
+from study.superposition import FRAMES
 
 ROOT = Path(__file__).resolve().parent.parent
 

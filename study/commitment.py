@@ -4,9 +4,14 @@
 
 The noise shrinks as 1 - t while the two possible videos move apart as t delta; at the speciation
 time t_S = 1 / (1 + |delta| / 2) (arXiv:2402.18491) each is one standard deviation of the noise from
-the middle between them. Measured is when the entropy of the direction, given a noisy true video,
-falls to half a bit: of the exact posterior, and of q for the learned flow. Varied are the embedding
-dimension, the scale of the latents and the length of the training.
+the middle between them. Two things are measured. On noisy true videos: when the entropy of the
+direction falls to half a bit, by the exact posterior and by q of the learned flow. On the sampler's
+own path, where the noise of step 0 has settled everything: replace the noise that is left in the
+state of step k by fresh noise, sample on, and see how often the direction stays.
+
+All times belong to latents of a stated scale; at d = 2 and range 0.8 the post's spread by about 5, by
+the axes of its figure. For the exact posterior the entropy at t_S is about half a bit by definition
+of t_S; what is tested is the learned flow.
 """
 
 from collections.abc import Sequence
@@ -15,18 +20,22 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from torch import Tensor
 
 import flow
-from analyze import BLUE, GREY, ORANGE, SweepSettings, count_blobs, measure, over_seeds, write
+from analyze import BLUE, GREEN, GREY, ORANGE, SweepSettings, measure, over_seeds, write
 from data import random_first_centers, run
 from flow import FlowSettings, exact_flow, interpolate
 from sample import sample
 
 TIMES = [k / 50 for k in range(45)]
 DIMS = (2, 8, 32, 100)
-SCALES = (0.5,)
+SCALES = ((2, 0.5), (2, 5.0), (100, 0.7))  # d and latent scale; the last two as raw latents have
 LENGTHS = (100, 300)
+BRANCH_STEPS = (0, 1, 2, 3, 4, 6, 8, 10, 13, 16, 20, 25, 30)
+BRANCHES = 32
+BRANCHED = ("d = 2", "d = 2, scale 5.0", "d = 100", "d = 100, scale 0.7")
 
 
 def entropy(p: Tensor) -> Tensor:
@@ -50,9 +59,7 @@ def measure_commitment(settings: FlowSettings) -> dict[str, Any]:
     Returns:
         "curves", the mean entropy over TIMES of the exact posterior and of the learned share q, on
         1000 noisy true videos, (2, times), and "halfway", when each falls below half a bit; "t_S";
-        "several at step 20", of 100 generated videos the shares with two or more squares of frames
-        1 and 2 in the posterior mean, of the same frames in the state, and of frames 4 in the
-        state; and the "mean excess" loss of the flow.
+        and the "mean excess" loss of the flow.
     """
     network, space, losses = flow.load_or_train(settings)
     rng, n = np.random.default_rng((settings.seed, 9)), 1000
@@ -68,40 +75,64 @@ def measure_commitment(settings: FlowSettings) -> dict[str, Any]:
         q = exact.ccw_fraction(network(x, exact.given, t).detach())
         curves[0].append(entropy(exact.posterior(x, t)[:, 0]).mean().item())
         curves[1].append(entropy(q).mean().item())
-    samples = sample(network, space, 100, rng)
-    mean, state = (
-        count_blobs(space.decode(latents[20]).numpy()) >= 2
-        for latents in (samples.posterior_means, samples.states)
-    )
     return {
         "t_S": exact.decision_time().mean().item(),
         "curves": curves,
         "halfway": [halfway(TIMES, curve) for curve in curves],
-        "several at step 20": [mean[:, :2].mean(), state[:, :2].mean(), state[:, 3].mean()],
         "mean excess": float(np.mean(losses["excess"])),
     }
+
+
+@torch.no_grad()
+def measure_branches(settings: FlowSettings) -> dict[str, Any]:
+    """ "kept": the state of each of BRANCH_STEPS is taken apart into posterior mean and noise, the
+    noise is drawn anew BRANCHES times, and each is sampled on from there; the share that takes the
+    direction of the first time, 32 videos, by the exact and by the learned flow, (2, steps)."""
+    network, space, _ = flow.load_or_train(settings)
+    kept: list[list[float]] = []
+    for used in (None, network):
+        rng = np.random.default_rng((settings.seed, 13))
+        samples = sample(used, space, 32, rng)
+        parts = (samples.exact.given, samples.exact.continuations, samples.exact.prior)
+        exact = flow.ExactFlow(*(part.repeat_interleave(BRANCHES, 0) for part in parts))
+        first = exact.ccw_fraction(samples.states[-1].repeat_interleave(BRANCHES, 0)) > 0.5
+        kept.append([])
+        for k in BRANCH_STEPS:
+            mean = samples.posterior_means[k].repeat_interleave(BRANCHES, 0)
+            noise = torch.from_numpy(rng.standard_normal(mean.shape, dtype=np.float32))
+            x = interpolate(mean, noise, torch.tensor(k / 50))
+            for step in range(k, 50):
+                t = torch.full((len(x), 1), step / 50)
+                mean = network(x, exact.given, t) if used else exact.posterior_mean(x, t)
+                x = torch.lerp(x, mean, 1 / (50 - step))
+            kept[-1].append(((exact.ccw_fraction(x) > 0.5) == first).float().mean().item())
+    return {"kept": kept}
 
 
 def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
     """Over dimension, latent scale and training length."""
     cases = {f"d = {dim}": settings.flows(embed_dim=dim) for dim in DIMS}
+    for dim, scale in SCALES:
+        name = f"d = {dim}, scale {scale}"
+        cases[name] = settings.flows(embed_dim=dim, latent_scale=scale)
+    branched = {name: jobs for name, jobs in cases.items() if name in BRANCHED}
     for dim in (2, 100):
-        for scale in SCALES:
-            name = f"d = {dim}, scale {scale}"
-            cases[name] = settings.flows(embed_dim=dim, latent_scale=scale)
         for length in LENGTHS:
             name = f"d = {dim}, {length} steps"
             cases[name] = settings.flows(embed_dim=dim, flow_steps=length)
     runs = measure(measure_commitment, cases, settings.dask)
     numbers: dict[str, Any] = {name: over_seeds(seeds) for name, seeds in runs.items()}
-    return numbers, draw(numbers, settings.flow_steps)
+    runs = measure(measure_branches, branched, settings.dask)
+    for name, seeds in runs.items():
+        numbers[name] |= over_seeds(seeds)
+    return numbers, draw(numbers)
 
 
-def draw(numbers: dict[str, Any], flow_steps: int) -> Figure:
-    """Predicted against measured times, with named points; and the length of the training."""
-    figure = Figure((8.5, 4), layout="constrained")
-    line, training = figure.subplots(1, 2)
-    line.plot([0, 25], [0, 25], color=GREY, lw=1, label="as predicted")
+def draw(numbers: dict[str, Any]) -> Figure:
+    """Predicted against measured times, with named points; and the branches that keep their way."""
+    figure = Figure((8.5, 4.2), layout="constrained")
+    line, branches = figure.subplots(1, 2)
+    line.plot([2, 30], [2, 30], color=GREY, lw=1, label="as predicted")
     for i, (label, marker, color) in enumerate((("exact", "s", GREY), ("learned", "o", BLUE))):
         for name, value in numbers.items():
             if name.endswith("steps"):
@@ -109,28 +140,39 @@ def draw(numbers: dict[str, Any], flow_steps: int) -> Figure:
             x, y = 50 * value["t_S"]["mean"], 50 * value["halfway"]["mean"][i]
             line.plot(x, y, marker, color=color, label=label if name == "d = 2" else None)
             if i:
-                side, offset = ("left", 8) if "scale" in name else ("right", -8)
+                right = name in ("d = 32", "d = 2, scale 5.0", "d = 2, scale 0.5")
+                side, offset = ("left", 8) if right else ("right", -8)
                 line.annotate(
                     name, (x, y), (offset, -3), textcoords="offset points", ha=side, fontsize=8
                 )
     line.set(xlabel="predicted: $t_S$, in steps of 50", ylabel="direction decided, in steps of 50")
-    line.set(title="One formula tells when it is decided", xlim=(-3, 36))
+    line.set(
+        title="Decided at $t_S$; by the learned flow\nat large d a little later",
+        xscale="log",
+        yscale="log",
+    )
+    for axis, limits in ((line.xaxis, (0.6, 90)), (line.yaxis, (2, 30))):
+        axis.set_view_interval(*limits, ignore=True)
+        axis.set_ticks([3, 5, 10, 20], ["3", "5", "10", "20"])
+        axis.set_minor_locator(NullLocator())
     line.legend()
-    for dim, color in ((2, BLUE), (100, ORANGE)):
-        lengths = {n: f"d = {dim}, {n} steps" for n in LENGTHS} | {flow_steps: f"d = {dim}"}
-        y, std = (
-            [50 * numbers[name]["halfway"][kind][1] for name in lengths.values()]
-            for kind in ("mean", "std")
-        )
-        training.errorbar(
-            list(lengths), y, std, fmt="o-", ms=4, color=color, label=f"d = {dim}, learned"
-        )
-        exact = 50 * numbers[f"d = {dim}"]["halfway"]["mean"][0]
-        training.axhline(exact, color=color, ls="--", label=f"d = {dim}, exact")
-    training.set(xscale="log", xlabel="training steps of the flow")
-    training.set(ylabel="direction decided, in steps of 50")
-    training.set(title="A flow that is trained less decides later")
-    training.legend()
+    for name, color in zip(BRANCHED, (GREEN, ORANGE, BLUE, GREY)):
+        for i, look in enumerate(("--", "o-")):
+            kept = numbers[name]["kept"]
+            branches.errorbar(
+                BRANCH_STEPS,
+                kept["mean"][i],
+                kept["std"][i],
+                fmt=look,
+                ms=3,
+                lw=1.2,
+                color=color,
+                label=f"{name}, {('exact', 'learned')[i]}",
+            )
+    branches.set(xlabel="sampling step k whose noise is drawn anew")
+    branches.set(ylabel="share that keeps the direction")
+    branches.set_title("Fresh noise still turns some videos at $t_S$,\nfew at twice that time")
+    branches.legend(fontsize=8)
     return figure
 
 

@@ -10,29 +10,27 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import flow
-from analyze import BLUE, ORANGE, SweepSettings, measure
-from data import FRAME_SIZE, PIXEL, orbits, replacing, run, tile
+from analyze import SweepSettings, measure
+from data import replacing, run
 from flow import FlowSettings
 from sample import sample
-from study.superposition import MIN_RADIUS
+from study.superposition import draw_marked, taken_and_other
 
 FRAMES = 4  # frames 1 to 4
-BRIGHT = 0.6  # a frame whose maximum is darker is shown brighter, so that noise can be seen
 
 
 def measure_steps(settings: FlowSettings) -> dict[str, np.ndarray]:
-    """Frames 1 to 4 of one video at steps 0 to 50, "state" and "posterior mean" (51, 4, 51, 51), and
-    "places" (2, 4, 2), the centres in the direction that it takes and in the other. It is the
-    first of 20 samples with radius above MIN_RADIUS."""
+    """Frames 1 to 4 of one video at steps 0 to 50, "state" and "posterior mean" (51, 4, 51, 51),
+    and "places" (2, 4, 2), the centres in the direction that it takes and in the other. It is the
+    first of 20 samples with a large radius."""
     network, space, _ = flow.load_or_train(settings)
     samples = sample(network, space, 20, np.random.default_rng((settings.seed, 5)))
-    i = int(np.argmax(np.linalg.norm(samples.given_centers[:, 0], axis=1) > MIN_RADIUS))
-    ends = samples.exact.continuations[i] - samples.states[-1, i]
-    places = orbits(samples.given_centers[i])[0, :, 1 : FRAMES + 1]
+    far, taken, other = taken_and_other(samples)
+    i = far[0]
     return {
         "state": space.decode(samples.states[:, i])[:, :FRAMES].numpy(),
         "posterior mean": space.decode(samples.posterior_means[:, i])[:, :FRAMES].numpy(),
-        "places": places[ends.norm(dim=1).argsort().numpy()],
+        "places": np.stack([taken[0], other[0]])[:, 1 : FRAMES + 1],
     }
 
 
@@ -43,15 +41,7 @@ def draw_step(videos: dict[str, dict[str, np.ndarray]], k: int) -> np.ndarray:
     for column, (name, video) in zip(axes.T, videos.items()):
         column[0].set_title(name, color="white")
         for plot, readout in zip(column, ("state", "posterior mean")):
-            frames = video[readout][k]
-            brightness = np.clip(frames.max((1, 2), keepdims=True), 0.1, BRIGHT) / BRIGHT
-            image = tile(frames / brightness, across=FRAMES)
-            plot.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-            shift = (FRAME_SIZE + 1) * np.arange(FRAMES) + 1
-            for places, color in zip(video["places"], (BLUE, ORANGE)):
-                x, y = (places[:, 0] + 1) / PIXEL + shift, (1 - places[:, 1]) / PIXEL + 1
-                plot.plot(x, y, "s", ms=17, mfc="none", mec=color, mew=0.8, alpha=0.8)
-            plot.set(xticks=[], yticks=[])
+            draw_marked(plot, video[readout][k], video["places"])
             if name == next(iter(videos)):
                 plot.set_ylabel(readout, color="white")
     figure.supxlabel(

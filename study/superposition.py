@@ -5,25 +5,25 @@
 Counted are blobs at the place where the square would be if it went the other way. The negative
 control is a place beside it, where neither direction comes; the positive control is the place that
 the video does take; the null is decoded noise. Frame 4 is the same for both directions, so it must
-not show a second square. Then: is the share of a direction in the posterior mean calibrated, and
-does the decoder draw the mean of two latents as two squares?
+not show a second square. Beside the blobs stands the light at the same places, which needs no
+threshold.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor
 
 import flow
 from analyze import (
     BLUE,
-    GREEN,
     GREY,
     ORANGE,
     RECIPES,
-    RED,
     SweepSettings,
     count_blobs,
     find_blobs,
@@ -31,17 +31,15 @@ from analyze import (
     over_seeds,
     write,
 )
-from autoencoder import AutoencoderSettings, encode_centers, load_or_train
-from data import orbits, random_first_centers, render, run
-from flow import FlowSettings, LatentSpace, exact_flow, interpolate
-from sample import decode_videos, sample
+from data import FRAME_SIZE, PIXEL, orbits, render, run, tile
+from flow import FlowSettings
+from sample import Samples, decode_videos, sample
 
-STEPS = [0, 1, 2, 3, 5, 7, 10, 15, 20, 30, 50]
-DIMS = (2, 3, 8, 32, 100)
+STEPS = [*range(11), 12, 15, 20, 25, 30, 40, 50]
+VIDEOS = 600  # first frames a seed, of which 42 % have a radius above MIN_RADIUS
 # A blob "is at" a place that is closer than a quarter of a side. Control places are 22.5 degrees
 # off, and from radius 0.55 on the neighbourhoods of places and controls don't touch.
 TOLERANCE, MIN_RADIUS = 0.1, 0.55
-APART = 0.4  # from this radius on, the squares of the two directions don't touch either
 FRAMES = [1, 2, 3, 5, 6, 7]  # where the two directions differ; in frame 4 they meet
 
 
@@ -72,7 +70,14 @@ def blob_near(frames: np.ndarray, places: np.ndarray) -> np.ndarray:
     return found.reshape(places.shape[:-1])
 
 
-def contrast(frames: np.ndarray, taken: np.ndarray, other: np.ndarray) -> list[float]:
+def beside(taken: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Places (..., 4, 2): the other one, the controls to either side of it, and the taken one."""
+    return np.stack([other, turned(other, 22.5), turned(other, -22.5), taken], axis=-2)
+
+
+def contrast(
+    frames: np.ndarray, taken: np.ndarray, other: np.ndarray, shown: Sequence[int] = FRAMES
+) -> list[float]:
     """Five shares: of frames 1-3, 5-7 with a blob at the other direction's place, at the controls
     beside it (mean of both), and at the taken place; of frames 4, and of frames 1-3, 5-7, with two
     or more blobs.
@@ -80,212 +85,135 @@ def contrast(frames: np.ndarray, taken: np.ndarray, other: np.ndarray) -> list[f
     Args:
         frames: (n, 8, 51, 51).
         taken, other: centres of the direction that the videos take, and of the other, (n, 8, 2).
+        shown: the frames that count, in place of 1-3, 5-7.
     """
-    places = np.stack([other, turned(other, 22.5), turned(other, -22.5), taken], axis=2)
-    near = blob_near(frames[:, FRAMES], places[:, FRAMES]).mean((0, 1))
+    near = blob_near(frames[:, shown], beside(taken, other)[:, shown]).mean((0, 1))
     several = (count_blobs(frames) > 1).mean(0)
-    return [near[0], near[1:3].mean(), near[3], several[4], several[FRAMES].mean()]
+    return [near[0], near[1:3].mean(), near[3], several[4], several[shown].mean()]
+
+
+def light_at(frames: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """Mean brightness of frames (n, f, 51, 51) under each mask (n, f, k, 51, 51), where a square
+    would be: (k,)."""
+    light = np.einsum("nfhw,nfkhw->k", np.clip(frames, 0, 1), masks)
+    return light / masks.sum((0, 1, 3, 4))
+
+
+def taken_and_other(samples: Samples) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The indices (n,) of the samples with radius above MIN_RADIUS, and their places (n, 8, 2) in
+    the direction that they take, the one whose true video is nearer to the finished one, and in the
+    other."""
+    far = np.flatnonzero(np.linalg.norm(samples.given_centers[:, 0], axis=1) > MIN_RADIUS)
+    distance = (samples.states[-1][:, None] - samples.exact.continuations).norm(dim=2)
+    direction = distance.argmin(1).numpy()[far]
+    both, n = orbits(samples.given_centers[far, 0]), np.arange(len(far))
+    return far, both[n, direction], both[n, 1 - direction]
 
 
 def measure_contrast(settings: FlowSettings) -> dict[str, Any]:
-    """contrast() at STEPS, (steps, 5), of the learned and the exact flow, in the state and in the
-    posterior mean, and of decoded noise, the "null"; 200 videos, of which those with radius above
-    MIN_RADIUS count (about 42 %). The direction taken is the one whose true video is nearer to the
-    finished one. "second square": shares of frames with one, and with two or more squares, radius
-    above APART, in the learned posterior mean, (steps, 2)."""
-    network, space, _ = flow.load_or_train(settings)
-    result: dict[str, Any] = {}
-    for which in ("exact", "learned"):
-        rng = np.random.default_rng((settings.seed, 5))
-        samples = sample(network if which == "learned" else None, space, 200, rng)
-        centers = samples.given_centers[:, 0]
-        radius = np.linalg.norm(centers, axis=1)
-        distance = (samples.states[-1][:, None] - samples.exact.continuations).norm(dim=2)
-        direction, both = distance.argmin(1).numpy(), orbits(centers)
-        n, far = np.arange(len(both)), radius > MIN_RADIUS
-        taken, other = both[n, direction][far], both[n, 1 - direction][far]
-        for name, latents in (("state", samples.states), ("mean", samples.posterior_means)):
-            frames = {k: decode_videos(space, samples, latents[k]) for k in STEPS}
-            result[f"{which} {name}"] = [contrast(frames[k][far], taken, other) for k in STEPS]
-    counts = [count_blobs(frames[k][radius > APART][:, FRAMES]) for k in STEPS]
-    result["second square"] = [[(count == 1).mean(), (count >= 2).mean()] for count in counts]
-    noise = torch.from_numpy(rng.standard_normal(samples.states[0].shape, dtype=np.float32))
-    result["null"] = contrast(decode_videos(space, samples, noise)[far], taken, other)
-    return result
-
-
-def measure_second_square(settings: FlowSettings) -> dict[str, Any]:
-    """Only the "second square" at step 0, of generated frames where the directions differ, (2,)."""
-    network, space, _ = flow.load_or_train(settings)
-    samples = sample(network, space, 200, np.random.default_rng((settings.seed, 5)))
-    far = np.linalg.norm(samples.given_centers[:, 0], axis=1) > APART
-    generated = [i for i in FRAMES if i >= settings.given_frames]
-    frames = decode_videos(space, samples, samples.posterior_means[0])[far][:, generated]
-    count = count_blobs(frames)
-    return {"second square": [[(count == 1).mean(), (count >= 2).mean()]]}
-
-
-# ---------------------------------------------------------------- calibration
-
-
-def reliability(predicted: np.ndarray, label: np.ndarray) -> tuple[float, np.ndarray]:
-    """Is what is told p, right in a share p of the cases?
-
-    Args:
-        predicted: (n,), NaN where nothing is told.
-        label: (n,), 0 or 1.
+    """Blobs and light at the places, of VIDEOS first frames, those with radius above MIN_RADIUS.
 
     Returns:
-        The expected calibration error over ten bins of the prediction; and for each bin the count,
-        the sum of the predictions and the sum of the labels, (10, 3).
+        For "learned state", "learned mean" (the posterior mean), "exact state", "exact mean":
+        contrast() at STEPS, (steps, 5); with " light" behind the name light_at() the other place,
+        both controls and the taken place, (steps, 4); with "null" for a readout that of decoded
+        noise, (1, ...); and, as "picture", frames 1 to 7 of one video in the posterior mean at step
+        0 and in the state at steps 5, 10 and 20, and its places, the taken ones first.
     """
-    known = np.isfinite(predicted)
-    bins = np.clip((10 * predicted[known]).astype(int), 0, 9)
-    values = (np.ones(known.sum()), predicted[known], label[known])
-    sums = np.stack([np.bincount(bins, value, minlength=10) for value in values], axis=1)
-    return float(np.abs(sums[:, 1] - sums[:, 2]).sum() / max(known.sum(), 1)), sums
-
-
-def brightness_fraction(space: LatentSpace, latents: Tensor, both: np.ndarray) -> np.ndarray:
-    """Light at the counter-clockwise places over the light at both, (n,), frames 1-3, 5-7; NaN
-    where there is less than one pixel of light.
-
-    Args:
-        latents: (n, D), of frames 1 to 7.
-        both: (n, 2, 8, 2), the places of both directions; light is summed over a square there.
-    """
-    frames = space.decode(latents).clamp(0, 1).numpy()[:, [i - 1 for i in FRAMES]]
-    masks = render(both[:, :, FRAMES], space.settings)
-    light = (frames[:, None] * masks).sum((2, 3, 4))
-    total = light.sum(1)
-    return np.where(total > 1, light[:, 0] / np.maximum(total, 1e-9), np.nan)
-
-
-def calibration(settings: FlowSettings) -> dict[str, Any]:
-    """1000 noisy videos x_t with known direction, radius above MIN_RADIUS, t uniform up to twice
-    t_S (at most 0.9): reliability() of the exact posterior, of q, the counter-clockwise fraction of
-    the learned posterior mean, and of the brightness at the counter-clockwise places in it; and
-    "at t = 0", the means of q and brightness (no light counts as 1/2)."""
     network, space, _ = flow.load_or_train(settings)
-    rng = np.random.default_rng((settings.seed, 7))
-    first = random_first_centers(4000, rng, settings.range)
-    centers = first[np.linalg.norm(first, axis=1) > MIN_RADIUS][:1000]
-    n = len(centers)
-    ccw = rng.random(n) < settings.ccw_share
-    direction = torch.from_numpy((~ccw).astype(int))
-    exact = exact_flow(space, centers, direction)
-    z = exact.continuations[torch.arange(n), direction]
-    noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32))
-    uniform = torch.from_numpy(rng.random((n, 1), dtype=np.float32))
     result: dict[str, Any] = {}
-    for times in (2 * exact.decision_time()[:, None].clamp_max(0.45) * uniform, 0 * uniform):
-        x = interpolate(z, noise, times)
-        mean = network(x, exact.given, times).detach()
-        told = {"exact": exact.posterior(x, times)[:, 0].numpy()}
-        told |= {"q": exact.ccw_fraction(mean).numpy()}
-        told |= {"brightness": brightness_fraction(space, mean, orbits(centers))}
-        if not result:
-            for name, predicted in told.items():
-                error, bins = reliability(predicted, ccw)
-                result |= {f"{name} error": error, f"{name} bins": bins}
-    light = np.nan_to_num(told["brightness"], nan=0.5)
-    return result | {"at t = 0": [told["q"].mean(), light.mean()]}
-
-
-# ---------------------------------------------------------------- the decoder alone
-
-
-def additivity(settings: AutoencoderSettings) -> dict[str, Any]:
-    """Relative additivity error of the midpoint of two latents, |dec(a/2 + b/2) - dec(a)/2 -
-    dec(b)/2|^2 / |dec(a)/2 - dec(b)/2|^2, for squares of the two directions (400 first frames,
-    radius above APART); the share of "midpoints" that show exactly two squares; and the "midpoint
-    brightness", the light of the midpoint at both places over that of each square alone at its own:
-    1/2 if the decoder is additive."""
-    model, _ = load_or_train(settings)
-    first = random_first_centers(400, np.random.default_rng((settings.seed, 8)), settings.range)
-    first = first[np.linalg.norm(first, axis=1) > APART]
-    both = orbits(first)[:, :, [1, 2, 3]].swapaxes(0, 1).reshape(2, -1, 2)
-    a, b = encode_centers(model, both, settings)
-    with torch.no_grad():
-        middle, half_a, half_b = (model.decode(z) for z in ((a + b) / 2, a, b))
-        half_a, half_b = half_a / 2, half_b / 2
-    error = ((middle - half_a - half_b) ** 2).sum((1, 2)) / ((half_a - half_b) ** 2).sum((1, 2))
-    at_a, at_b = (torch.from_numpy(render(places, settings)) for places in both)
-    alone = 2 * (half_a * at_a + half_b * at_b).sum((1, 2))
-    return {
-        "additivity error": error.mean().item(),
-        "midpoints": (count_blobs(middle.numpy()) == 2).mean(),
-        "midpoint brightness": ((middle * (at_a + at_b)).sum((1, 2)) / alone).mean().item(),
-    }
+    for which, used in (("exact", None), ("learned", network)):
+        rng = np.random.default_rng((settings.seed, 5))
+        samples = sample(used, space, VIDEOS, rng)
+        noise = torch.from_numpy(rng.standard_normal(samples.states[:1].shape, dtype=np.float32))
+        far, taken, other = taken_and_other(samples)
+        chosen = replace(samples, given_centers=samples.given_centers[far])
+        masks = render(beside(taken, other)[:, FRAMES], settings)
+        for name, latents in (
+            ("state", samples.states[STEPS]),
+            ("mean", samples.posterior_means[STEPS]),
+            ("null", noise),
+        ):
+            blobs, light = [], []
+            for x in latents:
+                frames = decode_videos(space, chosen, x[far])
+                blobs.append(contrast(frames, taken, other))
+                light.append(light_at(frames[:, FRAMES], masks))
+            result |= {f"{which} {name}": blobs, f"{which} {name} light": light}
+    shown = [samples.posterior_means[0], *samples.states[[5, 10, 20]]]
+    frames = np.stack([space.decode(x[far[:1]])[0].numpy() for x in shown])
+    return result | {"picture": (frames, np.stack([taken[0], other[0]])[:, 1:])}
 
 
 # ---------------------------------------------------------------- numbers and figure
 
 
+def draw_marked(plot: Axes, frames: np.ndarray, places: np.ndarray) -> None:
+    """Draw frames (f, 51, 51) side by side, with the outlines of the taken and of the other place,
+    (2, f, 2), in blue and orange. A frame whose maximum is under 0.6 is shown brighter."""
+    brightness = np.clip(frames.max((1, 2), keepdims=True), 0.1, 0.6) / 0.6
+    image = tile(frames / brightness, across=len(frames))
+    plot.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    shift = (FRAME_SIZE + 1) * np.arange(len(frames)) + 1
+    for where, color in zip(places, (BLUE, ORANGE)):
+        x, y = (where[:, 0] + 1) / PIXEL + shift, (1 - where[:, 1]) / PIXEL + 1
+        for left, top in zip(x - 5, y - 5):
+            corners = np.array([[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]]) + [left, top]
+            plot.plot(*corners.T, color=color, lw=0.9, alpha=0.9)
+    plot.set(xticks=[], yticks=[])
+
+
 def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
-    """Contrast, calibration and the decoder, for d = 2 and 100, and controls."""
-    main = {f"d = {dim}": settings.flows(embed_dim=dim) for dim in (2, 100)}
-    deep = {"d = 100, two hidden layers": settings.flows(embed_dim=100, hidden_layers=2)}
-    plain = {"d = 100, plain": settings.flows(embed_dim=100, **RECIPES["plain"])}
-    given = {
-        f"d = {dim}, two given frames": settings.flows(embed_dim=dim, given_frames=2)
-        for dim in (2, 100)
+    """The contrast for d = 100, this repo's decoder and the plain one."""
+    cases = {
+        "d = 100": settings.flows(embed_dim=100),
+        "d = 100, plain": settings.flows(embed_dim=100, **RECIPES["plain"]),
     }
-    skewed = {
-        f"d = {dim}, 80 % ccw": settings.flows(embed_dim=dim, ccw_share=0.8) for dim in (2, 100)
-    }
-    decoders = {f"d = {dim}": settings.flows(embed_dim=dim) for dim in DIMS} | deep | plain
-    numbers: dict[str, Any] = {"steps": STEPS}
-    for name, function, cases in (
-        ("contrast", measure_contrast, main | deep | plain),
-        ("second square", measure_second_square, given),
-        ("calibration", calibration, main | skewed),
-        ("decoder", additivity, decoders),
-    ):
-        runs = measure(function, cases, settings.dask)
-        numbers[name] = {case: over_seeds(seeds) for case, seeds in runs.items()}
-    return numbers, draw(numbers)
+    runs = measure(measure_contrast, cases, settings.dask)
+    numbers: dict[str, Any] = {name: over_seeds(seeds) for name, seeds in runs.items()}
+    return {"steps": STEPS, "contrast": numbers}, draw(numbers, runs["d = 100"][0]["picture"])
 
 
-def draw(numbers: dict[str, Any]) -> Figure:
-    """Blobs at the places in the posterior mean and in the state, calibration, and the decoders."""
-    figure = Figure((8.5, 7.5), layout="constrained")
-    (mean, state), (calibrated, decoders) = figure.subplots(2, 2)
-    contrast = numbers["contrast"]["d = 100"]
-    for plot, readout in ((mean, "mean"), (state, "state")):
-        for which, color in (("exact", ORANGE), ("learned", BLUE)):
-            value = contrast[f"{which} {readout}"]
-            for i, style in enumerate(("o-", "x:", "--")):
-                label = f"{which}: {('the other place', 'controls', 'the taken place')[i]}"
-                y, error = value["mean"][:, i], value["std"][:, i]
-                plot.errorbar(STEPS, y, error, fmt=style, ms=4, color=color, label=label)
-        plot.set(xlabel="sampling step", ylabel="share of frames with a blob there")
-    mean.set_title("d = 100: the posterior mean\nstarts with both directions")
-    mean.legend(fontsize=8)
-    null = contrast["null"]["mean"][0]
-    line = state.axhline(null, color=GREY, label="null: the other place in decoded noise")
-    state.legend(handles=[line], fontsize=8)
-    state.set_title("d = 100: the state shows the place\nthat is taken, and the other one rarely")
-    state.set(yscale="log", ylim=(1e-3, 1.2))
-    calibrated.plot([0, 1], [0, 1], color=GREY, lw=1)
-    for dim, color in ((2, GREEN), (100, BLUE)):
-        for name, marker in ((f"d = {dim}", "o"), (f"d = {dim}, 80 % ccw", "s")):
-            count, predicted, label = numbers["calibration"][name]["q bins"]["seeds"].sum(0).T
-            x, y = predicted / np.maximum(count, 1), label / np.maximum(count, 1)
-            calibrated.plot(x[count > 0], y[count > 0], marker, color=color, ms=5, label=name)
-    calibrated.set(xlabel="q, told share of counter-clockwise", ylabel="how often it was")
-    calibrated.set_title("The told share is nearly right\nat d = 2 and at d = 100")
-    calibrated.legend()
-    for name, value in numbers["decoder"].items():
-        dim, _, kind = name.removeprefix("d = ").partition(", ")
-        marker, hue = {"": ("o", BLUE), "two hidden layers": ("s", RED)}.get(kind, ("D", GREEN))
-        shown = kind or ("this repo" if dim == "2" else None)
-        y, error = value["midpoints"]["mean"], value["midpoints"]["std"]
-        decoders.errorbar(int(dim), y, error, fmt=marker, ms=5, color=hue, label=shown)
-    decoders.set(xscale="log", xlabel="embedding dimension d", ylim=(-0.03, 1.03))
-    decoders.set(ylabel="midpoints with two squares")
-    decoders.set_title("Midpoints of latents show two squares\nif d is large, the decoder shallow")
-    decoders.legend()
+def draw(numbers: dict[str, Any], picture: tuple[np.ndarray, np.ndarray]) -> Figure:
+    """One video with both places marked; blobs at the places in posterior mean and state."""
+    figure = Figure((8.5, 8), layout="constrained")
+    axes = figure.subplot_mosaic(
+        [["film"] * 2, ["mean", "state"]], height_ratios=[1.25, 1], empty_sentinel=None
+    )
+    frames, places = picture
+    film = axes["film"]
+    film.set_axis_off()
+    film.set_title(
+        "d = 100, one video, frames 1 to 7. Blue: the place that it takes; orange: the other one"
+    )
+    names = ("posterior mean,\nstep 0", "state, step 5", "state, step 10", "state, step 20")
+    for i, (row, name) in enumerate(zip(frames, names)):
+        plot = film.inset_axes((0.12, 0.755 - 0.25 * i, 0.88, 0.235))
+        draw_marked(plot, row, places)
+        plot.set_ylabel(name, rotation=0, ha="right", va="center")
+    value = numbers["d = 100"]
+    titles = {
+        "mean": "The posterior mean starts with both",
+        "state": "The state shows the other rarely",
+    }
+    looks = (("other place", ORANGE), ("controls beside it", GREY), ("taken place", BLUE))
+    for readout, title in titles.items():
+        plot = axes[readout]
+        for i, (place, color) in enumerate(looks):
+            exact, learned = (value[f"{which} {readout}"] for which in ("exact", "learned"))
+            y, std = learned["mean"][:, i], learned["std"][:, i]
+            plot.plot(STEPS, y, color=color, label=place)
+            plot.fill_between(STEPS, y - std, y + std, color=color, alpha=0.2, lw=0)
+            plot.plot(STEPS, exact["mean"][:, i], ":", color=color)
+        plot.set(xlabel="sampling step", yscale="log", ylim=(1e-3, 1.3), title=title)
+        plot.set_yticks([0.001, 0.01, 0.1, 1], ["0.1 %", "1 %", "10 %", "100 %"])
+    axes["mean"].set_ylabel("frames with a square there")
+    axes["mean"].plot([], [], "k:", label="the same, exact flow")
+    null = value["learned null"]["mean"][0]
+    for i in (0, 1):
+        axes["state"].axhline(null[i], color=looks[i][1], lw=0.8, ls="--")
+    axes["mean"].plot([], [], "k--", lw=0.8, label="the same, decoded noise")
+    figure.legend(*axes["mean"].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 

@@ -1,0 +1,192 @@
+"""What do the post's own pictures show? Measured from their pixels.
+
+    python -m study.pictures FOLDER      # figures/pictures.json; takes seconds
+
+FOLDER holds the post's nine PNGs, which are not part of this repo. They show one video for each d
+and one network for each range: evidence, not proof. Places are those of superposition.py: the one
+that the video takes, the other direction's, the controls beside it.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as iio
+import matplotlib
+import numpy as np
+import tyro
+from scipy import ndimage
+
+from analyze import cell_areas, count_blobs, find_blobs
+from data import FRAME_SIZE, check_writable, grid_centers, orbits, render, replacing, run
+from study.benchmark import center_errors, centroids
+from study.superposition import FRAMES, TOLERANCE, beside, light_at
+
+VIDEOS = {d: [f"dim_{d}_step_{step}.png" for step in (0, 20, 50)] for d in (2, 100)}
+GRIDS = {0.2: "bottleneck_0d2.png", 0.4: "bottleneck_0d4.png", 0.8: "bottleneck_0d8.png"}
+# The PNGs are screenshots, with the colours of a Display P3 screen: linear sRGB to linear P3
+TO_P3 = np.array([[0.8225, 0.1774, 0], [0.0332, 0.9669, 0], [0.0171, 0.0724, 0.9108]])
+
+
+@dataclass(frozen=True)
+class PicturesSettings:
+    """Measure the post's pictures."""
+
+    folder: tyro.conf.Positional[Path]
+    """Folder with the post's PNGs, named as they are there."""
+    out_dir: Path = Path("figures")
+    """Folder for the JSON file; made if missing."""
+
+    def __post_init__(self) -> None:
+        names = [*VIDEOS[2], *VIDEOS[100], *GRIDS.values()]
+        missing = [name for name in names if not (self.folder / name).is_file()]
+        if missing:
+            raise ValueError(f"{self.folder} lacks {', '.join(missing)}")
+
+
+def find_axes(dark: np.ndarray) -> list[tuple[int, int, int, int]]:
+    """Top, bottom, left and right of each matplotlib axes, spines included, in the dark pixels
+    (h, w) of a picture, row by row: large connected pieces, without the ticks, which stick out."""
+    axes = []
+    for box in ndimage.find_objects(ndimage.label(dark)[0]):
+        if min(side.stop - side.start for side in box) > 200:
+            y, x = (box[i].start + np.flatnonzero(dark[box].mean(1 - i) > 0.9) for i in (0, 1))
+            axes.append((y[0], y[-1] + 1, x[0], x[-1] + 1))
+    return axes
+
+
+def read_frames(path: Path) -> np.ndarray:
+    """The frames (8, 51, 51) in a picture. imshow stretched each from black to white, which makes
+    the background grey where a decoder goes below 0; here the background, the median, is 0 again."""
+    image = iio.imread(path)[..., :3].mean(-1)
+    frames = []
+    for top, bottom, left, right in find_axes(image < 128):
+        y, x = (  # of each pixel the 5 x 5 screen pixels in its middle
+            np.linspace(low + 1, high - 1, 2 * FRAME_SIZE + 1)[1::2, None] + np.arange(-2, 3)
+            for low, high in ((top, bottom), (left, right))
+        )
+        screen = image[np.ix_(y.ravel().astype(int), x.ravel().astype(int))]
+        frame = screen.reshape(FRAME_SIZE, 5, FRAME_SIZE, 5).mean((1, 3))
+        frames.append((frame - np.median(frame)) / (frame.max() - np.median(frame)))
+    return np.clip(frames, 0, 1)
+
+
+def same_and_other(table: np.ndarray) -> list[float]:
+    """Means of a square table on the diagonal and off it."""
+    same = np.eye(len(table), dtype=bool)
+    return [table[same].mean(), table[~same].mean()]
+
+
+def measure_video(start: np.ndarray, middle: np.ndarray, end: np.ndarray) -> dict[str, Any]:
+    """A video at steps 0, 20 and 50, each (8, 51, 51). At step 20 all blobs but the one nearest to
+    the taken place are extra, and so are the pixels brighter than 0.5 off the taken place. The list
+    of these blobs leaves out frame 4."""
+    both = orbits(centroids(end[:1]))
+    errors, direction = center_errors(end[None, 1:], both[:, :, 1:])
+    places = beside(both[0, direction[0]], both[0, 1 - direction[0]])  # (8, 4, 2)
+    masks = render(places)
+    light = light_at(middle[None, FRAMES], masks[None, FRAMES])
+    frame, center = find_blobs(middle)
+    distance = np.linalg.norm(center[:, None] - places[frame], axis=-1)  # (blobs, 4)
+    extra = distance[:, 3] > [distance[frame == i, 3].min() for i in frame]
+    counted = extra & (frame != 4)
+    early, late, taken = (x[1:].reshape(7, -1) for x in (start, middle, masks[:, 3]))
+    pixels = (late > 0.5) & (taken == 0)
+    shared = pixels.astype(float) @ (early > 0.5).T * 7 / pixels.sum()
+    return {
+        "blobs in frames 1-7, steps 0, 20, 50": count_blobs(np.stack([start, middle, end])[:, 1:]),
+        "step 50, px from the orbit, median": np.median(errors),
+        "extra blobs, in frame": frame[counted],
+        "extra blobs, to the other place": distance[counted, 0],
+        "extra blobs, to the nearer control": distance[counted, 1:3].min(1),
+        "extra blobs at the other place": (distance[counted, 0] < TOLERANCE).sum(),
+        "extra blobs in frame 4": extra[frame == 4].sum(),
+        "light at other, controls, taken": [light[0], light[1:3].mean(), light[3]],
+        "extra pixels, bright at step 0 in the same frame, others": same_and_other(shared),
+        "correlation with step 0, the same frame, others": same_and_other(
+            np.corrcoef(late, early)[:7, 7:]
+        ),
+    }
+
+
+def ticks(line: np.ndarray) -> np.ndarray:
+    """Middles of the dark pieces of a line of pixels."""
+    labels, n = ndimage.label(line)
+    return np.array(ndimage.mean(np.arange(len(line)), labels, range(1, n + 1)))
+
+
+def read_latents(path: Path) -> np.ndarray:
+    """The latents of grid_centers() in a picture, (21, 21, 2), NaN where a dot is hidden. The unit
+    is the distance of two ticks; by their labels it is the same on both axes, in all three pictures.
+
+    The left panel shows true x by viridis colours, the right one true y, both 21 levels. A pixel
+    belongs to the dot that has its colour in both; a dot is in the middle of its visible pixels."""
+    image = iio.imread(path)[..., :3].astype(float)
+    dark = image.mean(-1) < 128
+    (top, bottom, left, right), (_, _, low, high) = find_axes(dark)
+    along_y, along_x = ticks(dark[top:bottom, left - 4]), ticks(dark[bottom + 3, left:right])
+    shift = round(low + ticks(dark[bottom + 3, low:high]).mean() - left - along_x.mean())
+    panels = np.stack([image[top:bottom, x : x + right - left] for x in (left, left + shift)])
+    y, x = np.nonzero((np.ptp(panels, axis=-1) > 30).all(0))  # coloured
+
+    srgb = matplotlib.colormaps["viridis"](np.linspace(0, 1, 21))[:, :3]
+    linear = np.where(srgb < 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4) @ TO_P3.T
+    shown = np.where(linear < 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
+    difference = np.linalg.norm(panels[:, y, x, None] - 255 * shown, axis=-1)  # (2, pixels, 21)
+    near = (difference.min(-1) < 8).all(0)
+    level_x, level_y = difference.argmin(-1)
+
+    latents = np.full((21, 21, 2), np.nan)
+    for i, j in np.ndindex(21, 21):
+        dot = near & (level_y == i) & (level_x == j)
+        if dot.sum() >= 15:  # of about 38
+            latents[i, j] = x[dot].mean(), -y[dot].mean()
+    return latents / [np.diff(along_x).mean(), np.diff(along_y).mean()]
+
+
+def measure_latents(latents: np.ndarray, centers: np.ndarray) -> dict[str, Any]:
+    """analyze.grid_measures(), of the dots, cells and edges that were found."""
+    found = ~np.isnan(latents[..., 0])
+    inputs = np.column_stack([centers[found], np.ones(found.sum())])
+    residual = latents[found] - inputs @ np.linalg.lstsq(inputs, latents[found])[0]
+    area = cell_areas(latents)
+    area = area[~np.isnan(area)]
+    edges = np.concatenate([np.diff(latents, axis=axis).reshape(-1, 2) for axis in (0, 1)])
+    lengths = np.linalg.norm(edges, axis=1)
+    return {
+        "dots of 441": found.sum(),
+        "cells of 400": len(area),
+        "warp": (residual**2).sum() / ((latents[found] - latents[found].mean(0)) ** 2).sum(),
+        "fold": min((area > 0).mean(), (area < 0).mean()),
+        "tear": np.nanmax(lengths) / np.nanmedian(lengths),
+    }
+
+
+def measure_pictures(folder: Path) -> dict[str, Any]:
+    """Everything, by "d = 2", "d = 100", "range 0.2", ..."""
+    numbers = {}
+    for d, names in VIDEOS.items():
+        numbers[f"d = {d}"] = measure_video(*(read_frames(folder / name) for name in names))
+    for range_, name in GRIDS.items():
+        latents = read_latents(folder / name)
+        numbers[f"range {range_}"] = measure_latents(latents, grid_centers(range_))
+    return numbers
+
+
+def main(settings: PicturesSettings) -> None:
+    """Print the numbers, and write them."""
+    settings.out_dir.mkdir(parents=True, exist_ok=True)
+    check_writable(settings.out_dir)
+    numbers = {
+        name: {key: np.round(value, 3).tolist() for key, value in values.items()}
+        for name, values in measure_pictures(settings.folder).items()
+    }
+    for name, values in numbers.items():
+        print(name, *(f"  {key}: {value}" for key, value in values.items()), sep="\n")
+    with replacing(settings.out_dir / "pictures.json") as temporary:
+        temporary.write_text(json.dumps(numbers, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    run(main, PicturesSettings)

@@ -1,0 +1,254 @@
+"""What would a recipe like the post's have shown?
+
+    python -m study.post_recipe      # figures/post_recipe.png and .json
+
+The post doesn't state its networks. This is a plain guess: an ordinary autoencoder on black and
+white squares; latents as they come ("raw") or scaled to a standard deviation of 1, 2 or 4; an MLP
+that predicts the velocity, trained at uniform t with the plain loss and Adam at a constant rate.
+Beside it stands this repo's flow on the same latents. Counted are blobs at the place of the
+direction that is not taken, with controls beside it (see superposition.py), over the length of the
+training. In the negative control two frames are given, so that there is no other direction.
+
+The centroids of the post's own finished video at d = 100 miss its circle by a median of 1.96 pixels
+(`python -m study.pictures` measures it). Scales and lengths of training that are about as accurate
+are those to compare with the post: chosen by the finished videos, not by what is shown on the way.
+"""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+import autoencoder
+import flow
+from analyze import BLUE, GREY, ORANGE, SweepSettings, measure, over_seeds, write
+from autoencoder import encode_centers
+from data import orbits, random_first_centers, run
+from flow import FlowSettings, LatentSpace, interpolate, random_latent_videos
+from sample import decode_videos, sample
+from study.benchmark import center_errors
+from study.superposition import FRAMES, contrast, taken_and_other
+
+RECIPE: dict[str, Any] = {"plain": True, "hard_edges": True, "blur": 0.0}
+LENGTHS = (300, 1000, 3000, 10_000)  # training steps after which the MLP is measured
+STEPS = [0, 5, 10, 15, 20, 30, 50]  # sampling steps at which states are looked at
+MEAN_STEPS = (0, 20)  # and posterior means
+SCALES = {"raw": None, "scale 1": 1.0, "scale 2": 2.0, "scale 4": 4.0}
+POST_ERROR = 1.96  # pixels by which the post's own finished video misses its circle, d = 100
+WIDTH, BATCH_SIZE = 512, 64
+
+
+class VelocityMLP(nn.Module):
+    """Three hidden layers; their output is the velocity. Called like flow.FlowNetwork, it gives the
+    posterior mean, x + (1 - t) velocity."""
+
+    def __init__(self, given: int, video: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(video + given + 1, WIDTH),
+            nn.SiLU(),
+            nn.Linear(WIDTH, WIDTH),
+            nn.SiLU(),
+            nn.Linear(WIDTH, WIDTH),
+            nn.SiLU(),
+            nn.Linear(WIDTH, video),
+        )
+
+    def velocity(self, x: Tensor, given: Tensor, t: Tensor) -> Tensor:
+        """x (n, D), given (n, given_frames * d), t (n, 1) -> dx/dt (n, D)."""
+        return self.layers(torch.cat([x, given, t], dim=1))
+
+    def forward(self, x: Tensor, given: Tensor, t: Tensor) -> Tensor:
+        return x + (1 - t) * self.velocity(x, given, t)
+
+
+def raw_latents(coder: autoencoder.Autoencoder, settings: FlowSettings) -> Tensor:
+    """The latents of the training's circles as they come, (orbits, 8, d), counter-clockwise."""
+    rng = np.random.default_rng((settings.seed, 2))
+    first_centers = random_first_centers(flow.NUM_ORBITS, rng, settings.range)
+    return encode_centers(coder, orbits(first_centers)[:, 0], settings)
+
+
+def train_mlp(
+    settings: FlowSettings, scale: float | None
+) -> Iterator[tuple[VelocityMLP, LatentSpace]]:
+    """Train on latents of this standard deviation, or as they come; yield at each of LENGTHS."""
+    coder, _ = autoencoder.load_or_train(settings)
+    torch.manual_seed(settings.seed)
+    orbit_latents = raw_latents(coder, settings)
+    mean, std = torch.zeros(settings.embed_dim), torch.ones(settings.embed_dim)
+    if scale is not None:
+        mean, std = orbit_latents.mean((0, 1)), orbit_latents.std((0, 1)) / scale
+    orbit_latents = (orbit_latents - mean) / std
+    g = settings.given_frames
+    network = VelocityMLP(g * settings.embed_dim, (8 - g) * settings.embed_dim)
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3, fused=True)
+    lengths = LENGTHS if g == 1 else LENGTHS[:-1]  # the control is shorter
+    for step in range(1, lengths[-1] + 1):
+        video = random_latent_videos(orbit_latents, BATCH_SIZE, 0.5)
+        given, z = video[:, :g].flatten(1), video[:, g:].flatten(1)
+        noise, t = torch.randn_like(z), torch.rand(BATCH_SIZE, 1)
+        velocity = network.velocity(interpolate(z, noise, t), given, t)
+        loss = ((velocity - (z - noise)) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if step in lengths:
+            yield network, LatentSpace(coder, mean, std, settings)
+
+
+def train_own(
+    settings: FlowSettings, scale: float | None
+) -> Iterator[tuple[flow.FlowNetwork, LatentSpace]]:
+    """This repo's flow on the same latents, trained anew for each of LENGTHS but the last, because
+    its learning rate follows a schedule. Without a scale: the spread with which they come."""
+    if scale is None:
+        coder, _ = autoencoder.load_or_train(settings)
+        scale = round(raw_latents(coder, settings).std((0, 1)).mean().item(), 2)
+    settings = replace(settings, latent_scale=scale)
+    for length in LENGTHS[:-1]:
+        yield flow.load_or_train(replace(settings, flow_steps=length))[:2]
+
+
+# ---------------------------------------------------------------- measures
+
+
+def carry_over(frames: np.ndarray, noise: np.ndarray) -> list[float]:
+    """Correlation of frames 2, 3, 6, 7 of videos (n, 8, 51, 51) with the same frames of step 0, and
+    with their neighbours among these; means."""
+
+    def standardised(x: np.ndarray) -> np.ndarray:
+        x = np.clip(x, 0, 1).reshape(*x.shape[:2], -1)
+        return (x - x.mean(-1, keepdims=True)) / (x.std(-1, keepdims=True) + 1e-9)
+
+    now, same, neighbours = (
+        standardised(videos[:, chosen])
+        for videos, chosen in ((frames, [2, 3, 6, 7]), (noise, [2, 3, 6, 7]), (noise, [3, 2, 7, 6]))
+    )
+    return [float((now * same).mean()), float((now * neighbours).mean())]
+
+
+def measured(network: Any, space: LatentSpace) -> dict[str, Any]:
+    """240 videos, of which those with radius above MIN_RADIUS count: contrast() in the "state" at
+    STEPS and in the posterior "mean" at MEAN_STEPS; "carry-over" at STEPS; "centre error", the
+    finished videos' median, in pixels; and the "scale", how far the latents spread."""
+    samples = sample(network, space, 240, np.random.default_rng((space.settings.seed, 12)))
+    far, taken, other = taken_and_other(samples)
+    chosen = replace(samples, given_centers=samples.given_centers[far])
+    state = {k: decode_videos(space, chosen, samples.states[k][far]) for k in STEPS}
+    mean = {k: decode_videos(space, chosen, samples.posterior_means[k][far]) for k in MEAN_STEPS}
+    both = np.stack([taken, other], axis=1)
+    shown = [i for i in FRAMES if i >= space.settings.given_frames]
+    return {
+        "state": [contrast(state[k], taken, other, shown) for k in STEPS],
+        "mean": [contrast(mean[k], taken, other, shown) for k in MEAN_STEPS],
+        "carry-over": [carry_over(state[k], state[0]) for k in STEPS],
+        "centre error": np.median(center_errors(state[50][:, 1:], both[:, :, 1:])[0]),
+        "scale": samples.exact.continuations.std((0, 1)).mean().item(),
+    }
+
+
+def measure_post_recipe(job: tuple[FlowSettings, bool, float | None]) -> dict[str, Any]:
+    """measured() after each length of training, stacked: (lengths, ...). The job: settings, whether
+    the MLP or this repo's flow is trained, and the scale of the latents, None for raw."""
+    settings, mlp, scale = job
+    trainings = train_mlp(settings, scale) if mlp else train_own(settings, scale)
+    results = [measured(network, space) for network, space in trainings]
+    return {name: [result[name] for result in results] for name in results[0]}
+
+
+# ---------------------------------------------------------------- numbers and figure
+
+
+def jobs(settings: SweepSettings) -> dict[str, list[tuple[FlowSettings, bool, float | None]]]:
+    """The MLP at every scale, and controls: d = 2, this repo's flow, and two given frames."""
+    large, small = (settings.flows(embed_dim=dim, **RECIPE) for dim in (100, 2))
+    given = settings.flows(embed_dim=100, given_frames=2, **RECIPE)
+    cases = {f"d = 100, MLP, {name}": (large, True, scale) for name, scale in SCALES.items()}
+    for name in ("raw", "scale 1"):
+        cases[f"d = 100, this flow, {name}"] = (large, False, SCALES[name])
+        cases[f"d = 2, MLP, {name}"] = (small, True, SCALES[name])
+    for name, scale in SCALES.items():
+        cases[f"d = 100, MLP, {name}, two given frames"] = (given, True, scale)
+    return {
+        name: [(flow_settings, mlp, scale) for flow_settings in seeds]
+        for name, (seeds, mlp, scale) in cases.items()
+    }
+
+
+def about_as_accurate(numbers: dict[str, Any]) -> dict[str, Any]:
+    """The MLPs at d = 100 whose finished videos miss their circles by the post's error, within a
+    factor of 1.5: "cases", pairs of case and place in LENGTHS, the nearest first; and the lowest and
+    highest share of frames with a blob at the other place, and at the controls, at step 20."""
+    chosen = []
+    for case in (f"d = 100, MLP, {name}" for name in SCALES):
+        for i, error in enumerate(numbers[case]["centre error"]["mean"]):
+            chosen.append((abs(np.log(error / POST_ERROR)), case, i))
+    chosen = sorted(pair for pair in chosen if pair[0] < np.log(1.5))
+    step = STEPS.index(20)
+    at_20 = np.array([numbers[case]["state"]["mean"][i][step] for _, case, i in chosen])
+    return {
+        "cases": [(case, i) for _, case, i in chosen],
+        "other": [at_20[:, 0].min(), at_20[:, 0].max()],
+        "controls": [at_20[:, 1].min(), at_20[:, 1].max()],
+    }
+
+
+def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
+    """All cases, and those about as accurate as the post's."""
+    runs = measure(measure_post_recipe, jobs(settings), settings.dask)
+    numbers: dict[str, Any] = {name: over_seeds(seeds) for name, seeds in runs.items()}
+    numbers |= {"steps": STEPS, "lengths": LENGTHS, "like the post": about_as_accurate(numbers)}
+    return numbers, draw(numbers)
+
+
+def draw(numbers: dict[str, Any]) -> Figure:
+    """Phase picture over latent scale and length of training; and the state of the stand-in."""
+    figure = Figure((8.5, 5), layout="constrained")
+    phase, steps = figure.subplots(1, 2)
+    cases = {name: numbers[f"d = 100, MLP, {name}"] for name in SCALES}
+    states = np.array([value["state"]["mean"] for value in cases.values()])[:, :, STEPS.index(20)]
+    excess = 100 * (states[..., 0] - states[..., 1])  # (scales, lengths)
+    phase.imshow(
+        excess, cmap="Oranges", vmin=0, vmax=2 * excess.max(), origin="lower", aspect="auto"
+    )
+    for (row, name), column in itertools.product(enumerate(SCALES), range(len(LENGTHS))):
+        error = cases[name]["centre error"]["mean"][column]
+        text = f"+{excess[row, column]:.1f} %\n({error:.1f} px)"
+        phase.text(column, row, text, ha="center", va="center")
+    phase.set_xticks(range(len(LENGTHS)), [str(length) for length in LENGTHS])
+    phase.set_yticks(range(len(SCALES)), SCALES)
+    phase.set(xlabel="training steps", ylabel="spread of the latents")
+    phase.set_title(
+        "Step 20: more squares at the other place\nthan at controls (finished videos' error)"
+    )
+    case, i = numbers["like the post"]["cases"][0]
+    i = min(i, len(LENGTHS) - 2)  # the control's longest
+    for suffix, look in (("", "-"), (", two given frames", ":")):
+        value = numbers[case + suffix]["state"]["mean"][i]
+        places = (("other place", ORANGE), ("controls beside it", GREY), ("taken place", BLUE))
+        for k, (place, color) in enumerate(places):
+            share = [max(row[k], 1e-4) for row in value]
+            steps.plot(STEPS, share, look, color=color, label=place + suffix)
+    steps.set(xlabel="sampling step", ylabel="frames with a square there")
+    steps.set(yscale="log", ylim=(1e-3, 1.3))
+    steps.set_yticks([0.001, 0.01, 0.1, 1], ["0.1 %", "1 %", "10 %", "100 %"])
+    steps.set_title(
+        f"{case.removeprefix('d = 100, MLP, ').capitalize()}, {LENGTHS[i]} training steps: no excess\nwhen two frames are given"
+    )
+    figure.legend(loc="outside lower center", ncols=3, fontsize=9)
+    return figure
+
+
+def main(settings: SweepSettings) -> None:
+    """Write the figure and the numbers."""
+    write(analysis, settings, "post_recipe")
+
+
+if __name__ == "__main__":
+    run(main, SweepSettings)

@@ -1,0 +1,217 @@
+"""Representing is not showing: what the flow knows, and what its decoder draws of it.
+
+    python -m study.representing      # figures/representing.png and .json
+
+A flow that is trained by squared error outputs the mean over the possible videos, at any d. So the
+share q that the posterior mean gives to one direction should be calibrated whatever d and decoder
+are. Whether that mean is seen as two squares is up to the decoder alone: it is asked, without any
+flow, what it draws for the midpoint of two latents, which is what a right flow outputs at step 0.
+Both are measured for eight dimensions and for 0, 1 and 2 hidden layers before and behind the latent.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+import autoencoder
+import flow
+from analyze import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    RECIPES,
+    SweepSettings,
+    count_blobs,
+    measure,
+    over_seeds,
+    write,
+)
+from autoencoder import AutoencoderSettings, encode_centers
+from data import orbits, random_first_centers, render, run
+from flow import FlowSettings, exact_flow, interpolate
+from sample import decode_videos, sample
+from study.superposition import FRAMES, MIN_RADIUS
+
+DIMS = (2, 3, 4, 8, 16, 32, 64, 100)
+DEPTHS = (0, 1, 2)
+APART = 0.4  # from this radius on, the squares of the two directions don't touch
+
+
+# ---------------------------------------------------------------- what the flow knows
+
+
+def reliability(predicted: np.ndarray, label: np.ndarray) -> tuple[float, np.ndarray]:
+    """Is what is told p, right in a share p of the cases?
+
+    Args:
+        predicted: (n,), NaN where nothing is told.
+        label: (n,), 0 or 1.
+
+    Returns:
+        The expected calibration error over ten bins of the prediction; and for each bin the count,
+        the sum of the predictions and the sum of the labels, (10, 3).
+    """
+    known = np.isfinite(predicted)
+    bins = np.clip((10 * predicted[known]).astype(int), 0, 9)
+    values = (np.ones(known.sum()), predicted[known], label[known])
+    sums = np.stack([np.bincount(bins, value, minlength=10) for value in values], axis=1)
+    return float(np.abs(sums[:, 1] - sums[:, 2]).sum() / max(known.sum(), 1)), sums
+
+
+def calibration(settings: FlowSettings) -> dict[str, Any]:
+    """1000 noisy videos x_t with known direction, radius above MIN_RADIUS, t uniform up to twice
+    t_S (at most 0.9): reliability() of the exact posterior and of q, the counter-clockwise fraction
+    of the learned posterior mean; how far q is from the exact posterior, and how far ccw_share, all
+    that one knows without x_t, is (means); and "q at 0", the mean of q at t = 0."""
+    network, space, _ = flow.load_or_train(settings)
+    rng = np.random.default_rng((settings.seed, 7))
+    first = random_first_centers(4000, rng, settings.range)
+    centers = first[np.linalg.norm(first, axis=1) > MIN_RADIUS][:1000]
+    n = len(centers)
+    ccw = rng.random(n) < settings.ccw_share
+    direction = torch.from_numpy((~ccw).astype(int))
+    exact = exact_flow(space, centers, direction)
+    z = exact.continuations[torch.arange(n), direction]
+    noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32))
+    uniform = torch.from_numpy(rng.random((n, 1), dtype=np.float32))
+    times = 2 * exact.decision_time()[:, None].clamp_max(0.45) * uniform
+    x = interpolate(z, noise, times)
+    with torch.no_grad():
+        q = exact.ccw_fraction(network(x, exact.given, times))
+        at_0 = exact.ccw_fraction(network(noise, exact.given, 0 * times))
+    posterior = exact.posterior(x, times)[:, 0]
+    exact_error, _ = reliability(posterior.numpy(), ccw)
+    q_error, bins = reliability(q.numpy(), ccw)
+    return {
+        "exact error": exact_error,
+        "q error": q_error,
+        "q bins": bins,
+        "q to exact": (q - posterior).abs().mean().item(),
+        "prior to exact": (settings.ccw_share - posterior).abs().mean().item(),
+        "q at 0": at_0.mean().item(),
+    }
+
+
+def second_square(settings: FlowSettings) -> dict[str, Any]:
+    """What is "shown": of the generated frames where the directions differ, 200 videos, radius
+    above APART, the shares with one, and with two or more squares in the posterior mean at step 0,
+    (2,)."""
+    network, space, _ = flow.load_or_train(settings)
+    samples = sample(network, space, 200, np.random.default_rng((settings.seed, 5)), steps=1)
+    far = np.linalg.norm(samples.given_centers[:, 0], axis=1) > APART
+    generated = [i for i in FRAMES if i >= settings.given_frames]
+    frames = decode_videos(space, samples, samples.posterior_means[0])[far][:, generated]
+    count = count_blobs(frames)
+    return {"shown": [(count == 1).mean(), (count >= 2).mean()]}
+
+
+# ---------------------------------------------------------------- what the decoder draws
+
+
+def additivity(settings: AutoencoderSettings) -> dict[str, Any]:
+    """Relative additivity error of the midpoint of two latents, |dec(a/2 + b/2) - dec(a)/2 -
+    dec(b)/2|^2 / |dec(a)/2 - dec(b)/2|^2, for squares of the two directions (400 first frames,
+    radius above APART); the share of "midpoints" that show exactly two squares; and the "midpoint
+    brightness", the light of the midpoint at both places over that of each square alone at its own:
+    1/2 if the decoder is additive."""
+    model, _ = autoencoder.load_or_train(settings)
+    first = random_first_centers(400, np.random.default_rng((settings.seed, 8)), settings.range)
+    first = first[np.linalg.norm(first, axis=1) > APART]
+    both = orbits(first)[:, :, [1, 2, 3]].swapaxes(0, 1).reshape(2, -1, 2)
+    a, b = encode_centers(model, both, settings)
+    with torch.no_grad():
+        middle, half_a, half_b = (model.decode(z) for z in ((a + b) / 2, a, b))
+        half_a, half_b = half_a / 2, half_b / 2
+    error = ((middle - half_a - half_b) ** 2).sum((1, 2)) / ((half_a - half_b) ** 2).sum((1, 2))
+    at_a, at_b = (torch.from_numpy(render(places, settings)) for places in both)
+    alone = 2 * (half_a * at_a + half_b * at_b).sum((1, 2))
+    return {
+        "additivity error": error.mean().item(),
+        "midpoints": (count_blobs(middle.numpy()) == 2).mean(),
+        "midpoint brightness": ((middle * (at_a + at_b)).sum((1, 2)) / alone).mean().item(),
+    }
+
+
+# ---------------------------------------------------------------- numbers and figure
+
+
+def measure_all(settings: FlowSettings) -> dict[str, Any]:
+    """All three, of one network."""
+    return calibration(settings) | second_square(settings) | additivity(settings)
+
+
+def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
+    """Eight dimensions times three depths, and controls."""
+    grid = {
+        f"d = {dim}, {depth} hidden": settings.flows(embed_dim=dim, hidden_layers=depth)
+        for depth in DEPTHS
+        for dim in DIMS
+    }
+    plain = {"d = 100, plain": settings.flows(embed_dim=100, **RECIPES["plain"])}
+    given = {
+        f"d = {dim}, two given frames": settings.flows(embed_dim=dim, given_frames=2)
+        for dim in (2, 100)
+    }
+    skewed = {
+        name: [replace(job, ccw_share=0.8) for job in jobs]
+        for name, jobs in grid.items()
+        if "d = 2," in name or "d = 8," in name or "d = 32" in name or "d = 100" in name
+    }
+    numbers: dict[str, Any] = {}
+    for name, function, cases in (
+        ("cases", measure_all, grid | plain),
+        ("80 % ccw", calibration, skewed),
+        ("two given frames", second_square, given),
+    ):
+        runs = measure(function, cases, settings.dask)
+        numbers[name] = {case: over_seeds(seeds) for case, seeds in runs.items()}
+    return numbers, draw(numbers)
+
+
+def draw(numbers: dict[str, Any]) -> Figure:
+    """q against how often it was right, and what is seen against the decoder's midpoints."""
+    figure = Figure((8.5, 4.2), layout="constrained")
+    known, seen = figure.subplots(1, 2)
+    known.plot([0, 1], [0, 1], color=GREY, lw=1)
+    for i, dim in enumerate((2, 100)):
+        for group, share in (("cases", "50"), ("80 % ccw", "80")):
+            value = numbers[group][f"d = {dim}, 0 hidden"]
+            count, predicted, label = value["q bins"]["seeds"].sum(0).T
+            told = count > 50  # fewer say little
+            known.plot(
+                predicted[told] / count[told],
+                label[told] / count[told],
+                "os"[share == "80"],
+                ms=5,
+                color=(GREEN, BLUE)[i],
+                label=f"d = {dim}, {share} % ccw",
+            )
+    known.set(xlabel="q, told share of counter-clockwise", ylabel="how often it was")
+    known.set_title("What is told is nearly right,\nat d = 2 and at d = 100")
+    known.legend()
+    seen.plot([0, 1], [0, 1], color=GREY, lw=1)
+    for depth, color, marker in zip(DEPTHS, (BLUE, ORANGE, GREEN), "os^"):
+        cases = [numbers["cases"][f"d = {dim}, {depth} hidden"] for dim in DIMS]
+        x = [value["midpoints"]["mean"] for value in cases]
+        y = [value["shown"]["mean"][1] for value in cases]
+        seen.plot(x, y, marker, color=color, label=f"{depth} hidden layers, d = 2 to 100")
+    plain = numbers["cases"]["d = 100, plain"]
+    seen.plot(plain["midpoints"]["mean"], plain["shown"]["mean"][1], "kx", label="plain, d = 100")
+    seen.set(xlabel="decoder alone: midpoints with two squares")
+    seen.set(ylabel="two squares in the posterior mean, step 0")
+    seen.set_title("What is seen is what the decoder draws\nfor midpoints, whatever d and depth")
+    seen.legend(fontsize=8)
+    return figure
+
+
+def main(settings: SweepSettings) -> None:
+    """Write the figure and the numbers."""
+    write(analysis, settings, "representing")
+
+
+if __name__ == "__main__":
+    run(main, SweepSettings)

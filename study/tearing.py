@@ -1,0 +1,120 @@
+"""When does the latent plane tear?
+
+    python -m study.tearing      # figures/tearing.png and .json
+
+The post finds a clean grid at range 0.2, a warped one at 0.4 and two sections at 0.8, once each,
+and suspects that the overlap of nearby images decides. Squares overlap the less, the larger range /
+half width is. Here are 20 seeds for each range and recipe (four times --seeds, so that rates can be
+told apart), and squares of half the size at half the range. A seed folds if any cell of its latent
+grid is turned over. It is "cut straight" if one straight line through the plane of true centres
+separates turned cells from others: two sections, one of them mirrored, as in the post's figure. With
+hard edges the grid of range 0.2, half a pixel wide, holds frames that are the same, and their cells
+turn over by chance.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from analyze import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    RECIPES,
+    RED,
+    SweepSettings,
+    cell_areas,
+    measure,
+    measure_grid,
+    over_seeds,
+    write,
+)
+from autoencoder import AutoencoderSettings
+from data import grid_centers, run
+
+TEAR_RECIPES = RECIPES | {"plain, hard edges": {**RECIPES["plain"], "hard_edges": True}}
+RANGES = (0.2, 0.4, 0.8)  # with a half width of 0.2, so range / half width is 1, 2, 4
+# What python -m study.pictures measures in the post's own figures: one seed each, fold 0, 0, 0.49
+POST_WARP = (0.012, 0.065, 0.310)
+
+
+def straightness(areas: np.ndarray) -> float:
+    """How well a straight line separates grid cells of positive from those of negative signed area,
+    (20, 20): for the best of 36 x 41 lines, the mean of the two shares on the right side, 0.5 to 1."""
+    middle = grid_centers(1.0, len(areas)).reshape(-1, 2)
+    angle = 2 * np.pi * np.arange(36) / 36
+    along = middle @ np.stack([np.cos(angle), np.sin(angle)])  # (cells, angles)
+    beyond = along[:, :, None] > np.linspace(-1.4, 1.4, 41)  # (cells, angles, offsets)
+    positive = areas.ravel() > 0
+    return float(((beyond[positive].mean(0) + (~beyond)[~positive].mean(0)) / 2).max())
+
+
+def measure_tearing(settings: AutoencoderSettings) -> dict[str, Any]:
+    """measure_grid(), and "folds" and "cut straight", 0 or 1: any cell is turned over; at least 5 %
+    are, and their straightness() is at least 0.95."""
+    result = measure_grid(settings)
+    areas = cell_areas(result["picture"])
+    cut = result["fold"] >= 0.05 and straightness(areas) >= 0.95
+    return result | {"folds": float(result["fold"] > 0), "cut straight": float(cut)}
+
+
+def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
+    """Every recipe at three ranges; small squares for the two recipes that tear by themselves."""
+    many = replace(settings, seeds=min(100, 4 * settings.seeds))
+    cases = {
+        f"{recipe}, range {range_}": many.flows(range=range_, **changes)
+        for recipe, changes in TEAR_RECIPES.items()
+        for range_ in RANGES
+    }
+    for recipe in ("no blur", "plain"):
+        for range_ in (0.1, 0.2, 0.4):
+            name = f"{recipe}, half width 0.1, range {range_}"
+            cases[name] = settings.flows(range=range_, half_width=0.1, **RECIPES[recipe])
+    runs = measure(measure_tearing, cases, settings.dask)
+    numbers: dict[str, Any] = {name: over_seeds(seeds) for name, seeds in runs.items()}
+    numbers["seeds that fold"] = {
+        name: sum(v["folds"] for v in seeds) for name, seeds in runs.items()
+    }
+    return numbers, draw(numbers)
+
+
+def draw(numbers: dict[str, Any]) -> Figure:
+    """Share of the seeds that fold, and every seed's warp, over range / half width."""
+    figure = Figure((8.5, 5), layout="constrained")
+    folding, warping = figure.subplots(1, 2)
+    colors = dict(zip(TEAR_RECIPES, (BLUE, GREEN, ORANGE, RED)))
+    for i, (recipe, color) in enumerate(colors.items()):
+        shift = 1.05 ** (i - 1.5)  # lines may coincide
+        cases = [numbers[f"{recipe}, range {range_}"] for range_ in RANGES]
+        x = shift * np.array([1, 2, 4])
+        label = recipe + (": at 1 some neighbours look the same" if "hard" in recipe else "")
+        folding.plot(x, [case["folds"]["mean"] for case in cases], "o-", color=color, label=label)
+        for ratio, case in zip(x, cases):
+            seeds = case["warp"]["seeds"]
+            warping.plot([ratio] * len(seeds), seeds, "o", ms=3, color=color, alpha=0.5)
+        if recipe in ("no blur", "plain"):
+            small = [numbers[f"{recipe}, half width 0.1, range {r}"] for r in (0.1, 0.2, 0.4)]
+            label = f"{recipe}, squares of half the size"
+            y = [case["folds"]["mean"] for case in small]
+            folding.plot(x, y, "s:", mfc="none", color=color, label=label)
+    folding.set(xscale="log", xlabel="range / half width", ylabel="share of the seeds that fold")
+    folding.set_title("The less squares overlap, the more\nseeds fold; blur mostly prevents it")
+    figure.legend(loc="outside lower center", ncols=2)
+    warping.plot([1, 2, 4], POST_WARP, "k*", ms=10)
+    warping.set(xscale="log", yscale="log", xlabel="range / half width", ylabel="warp, each seed")
+    warping.set_title("The post's series (stars), among\n20 seeds of each recipe")
+    for plot in (folding, warping):
+        plot.set_xticks([1, 2, 4], ["1", "2", "4"])
+        plot.minorticks_off()
+    return figure
+
+
+def main(settings: SweepSettings) -> None:
+    """Write the figure and the numbers."""
+    write(analysis, settings, "tearing")
+
+
+if __name__ == "__main__":
+    run(main, SweepSettings)
