@@ -384,8 +384,9 @@ def with_shown(value: dict[str, Any]) -> dict[str, Any]:
 
 RESULTS_INTRODUCTION = """Filled in by `python -m study.tables` from the JSON files in
 [figures/](../figures). All numbers are over five seeds (20 under Tearing), each with its own
-autoencoder and flow: mean and, in brackets, standard deviation. A square is a blob: a connected piece (corners connect)
-of at least 4 pixels, at least half as bright as the frame's maximum, which must be 0.15 or more.
+autoencoder and flow: mean and, in brackets, standard deviation. A square is a blob: a connected
+piece (corners connect) of at least 4 pixels, at least half as bright as the frame's maximum, which
+must be 0.15 or more. Minutes are those of the last run, which may have found networks trained.
 "plain" is the ordinary decoder without blur, `--plain --blur 0`."""
 
 
