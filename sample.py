@@ -79,21 +79,21 @@ class SampleSettings(FlowSettings):
 
 
 def euler_steps(
-    posterior_mean: Callable[[Tensor, Tensor], Tensor], noise: Tensor, steps: int
+    posterior_mean: Callable[[Tensor, Tensor], Tensor], x: Tensor, steps: int, start: int = 0
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Integrate dx/dt = v(x, t) = (posterior mean - x) / (1 - t) from 0 to 1, by Euler.
+    """Integrate dx/dt = v(x, t) = (posterior mean - x) / (1 - t) up to t = 1, by Euler.
 
     Args:
         posterior_mean: maps x (n, D) and t (n, 1) to E[z | x_t = x], (n, D).
-        noise: x at t = 0, (n, D); D = 7 d, or 6 d if two frames are given.
-        steps: how many equal steps; the last one lands on the posterior mean itself.
+        x: the state to start with, (n, D); noise at step 0. D = 7 d, or 6 d if two frames are given.
+        steps: how many equal steps lead from t = 0 to 1; the last lands on the posterior mean.
+        start: the step to start at.
 
     Yields:
-        The state x and the posterior mean at each step 0, 1, ... steps, both (n, D). At
-        the last, t = 1, the two are the same.
+        The state x and the posterior mean at each step start, ... steps, both (n, D). At the last,
+        t = 1, the two are the same.
     """
-    x = noise
-    for k in range(steps):
+    for k in range(start, steps):
         t = torch.full((len(x), 1), k / steps)
         mean = posterior_mean(x, t)
         yield x, mean

@@ -6,7 +6,7 @@ python -m study.all
 from dataclasses import fields
 
 import analyze
-from analyze import AnalyzeSettings, SweepSettings
+from analyze import AnalyzeSettings, SweepSettings, write
 from data import run
 from study import (
     benchmark,
@@ -24,19 +24,12 @@ from study import (
 def main(settings: SweepSettings) -> None:
     """One after the other, each with the trained networks of those before it."""
     shared = {field.name: getattr(settings, field.name) for field in fields(SweepSettings)}
-    benchmark.main(settings)  # first, alone: it measures times
+    write(benchmark.analysis, settings, "benchmark")  # first, alone: it measures times
     for what in ("blobs", "geometry"):
         analyze.main(AnalyzeSettings(what=what, **shared))
-    for question in (
-        representing,
-        superposition,
-        dimension,
-        commitment,
-        tearing,
-        post_recipe,
-        opening,
-    ):
-        question.main(settings)
+    for question in (representing, superposition, dimension, commitment, tearing, post_recipe):
+        write(question.analysis, settings, question.__name__.removeprefix("study."))
+    opening.main(settings)
     tables.main(tables.TablesSettings(out_dir=settings.out_dir))
 
 

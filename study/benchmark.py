@@ -133,10 +133,5 @@ def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
     return numbers, figure
 
 
-def main(settings: SweepSettings) -> None:
-    """Write the figure and the numbers."""
-    write(analysis, settings, "benchmark")
-
-
 if __name__ == "__main__":
-    run(main, SweepSettings)
+    run(lambda settings: write(analysis, settings, "benchmark"), SweepSettings)

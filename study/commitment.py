@@ -26,8 +26,8 @@ from torch import Tensor
 import flow
 from analyze import BLUE, GREEN, GREY, ORANGE, SweepSettings, measure, over_seeds, write
 from data import random_first_centers, run
-from flow import FlowSettings, exact_flow, interpolate
-from sample import sample
+from flow import ExactFlow, FlowNetwork, FlowSettings, LatentSpace, exact_flow, interpolate
+from sample import euler_steps, sample
 
 TIMES = [k / 50 for k in range(45)]
 DIMS = (2, 8, 32, 100)
@@ -84,29 +84,36 @@ def measure_commitment(settings: FlowSettings) -> dict[str, Any]:
 
 
 @torch.no_grad()
+def branches(network: FlowNetwork | None, space: LatentSpace) -> list[float]:
+    """The state of each of BRANCH_STEPS is taken apart into posterior mean and noise, the noise is
+    drawn anew BRANCHES times, and each is sampled on from there, by the network or, if None, by the
+    exact flow: the share of 32 videos' branches that take the direction of the first time."""
+    rng = np.random.default_rng((space.settings.seed, 13))
+    samples = sample(network, space, 32, rng)
+    parts = (samples.exact.given, samples.exact.continuations, samples.exact.prior)
+    exact = ExactFlow(*(part.repeat_interleave(BRANCHES, 0) for part in parts))
+
+    def posterior_mean(x: Tensor, t: Tensor) -> Tensor:
+        return network(x, exact.given, t) if network else exact.posterior_mean(x, t)
+
+    def is_ccw(x: Tensor) -> Tensor:
+        return exact.ccw_fraction(x) > 0.5
+
+    first = is_ccw(samples.states[-1].repeat_interleave(BRANCHES, 0))
+    kept = []
+    for k in BRANCH_STEPS:
+        mean = samples.posterior_means[k].repeat_interleave(BRANCHES, 0)
+        noise = torch.from_numpy(rng.standard_normal(mean.shape, dtype=np.float32))
+        x = interpolate(mean, noise, torch.tensor(k / 50))
+        *_, (end, _) = euler_steps(posterior_mean, x, 50, start=k)
+        kept.append((is_ccw(end) == first).float().mean().item())
+    return kept
+
+
 def measure_branches(settings: FlowSettings) -> dict[str, Any]:
-    """ "kept": the state of each of BRANCH_STEPS is taken apart into posterior mean and noise, the
-    noise is drawn anew BRANCHES times, and each is sampled on from there; the share that takes the
-    direction of the first time, 32 videos, by the exact and by the learned flow, (2, steps)."""
+    """The shares "kept" of branches(), by the exact and by the learned flow, (2, steps)."""
     network, space, _ = flow.load_or_train(settings)
-    kept: list[list[float]] = []
-    for used in (None, network):
-        rng = np.random.default_rng((settings.seed, 13))
-        samples = sample(used, space, 32, rng)
-        parts = (samples.exact.given, samples.exact.continuations, samples.exact.prior)
-        exact = flow.ExactFlow(*(part.repeat_interleave(BRANCHES, 0) for part in parts))
-        first = exact.ccw_fraction(samples.states[-1].repeat_interleave(BRANCHES, 0)) > 0.5
-        kept.append([])
-        for k in BRANCH_STEPS:
-            mean = samples.posterior_means[k].repeat_interleave(BRANCHES, 0)
-            noise = torch.from_numpy(rng.standard_normal(mean.shape, dtype=np.float32))
-            x = interpolate(mean, noise, torch.tensor(k / 50))
-            for step in range(k, 50):
-                t = torch.full((len(x), 1), step / 50)
-                mean = network(x, exact.given, t) if used else exact.posterior_mean(x, t)
-                x = torch.lerp(x, mean, 1 / (50 - step))
-            kept[-1].append(((exact.ccw_fraction(x) > 0.5) == first).float().mean().item())
-    return {"kept": kept}
+    return {"kept": [branches(None, space), branches(network, space)]}
 
 
 def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
@@ -131,7 +138,7 @@ def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
 def draw(numbers: dict[str, Any]) -> Figure:
     """Predicted against measured times, with named points; and the branches that keep their way."""
     figure = Figure((8.5, 4.2), layout="constrained")
-    line, branches = figure.subplots(1, 2)
+    line, branching = figure.subplots(1, 2)
     line.plot([2, 30], [2, 30], color=GREY, lw=1, label="as predicted")
     for i, (label, marker, color) in enumerate((("exact", "s", GREY), ("learned", "o", BLUE))):
         for name, value in numbers.items():
@@ -159,7 +166,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
     for name, color in zip(BRANCHED, (GREEN, ORANGE, BLUE, GREY)):
         for i, look in enumerate(("--", "o-")):
             kept = numbers[name]["kept"]
-            branches.errorbar(
+            branching.errorbar(
                 BRANCH_STEPS,
                 kept["mean"][i],
                 kept["std"][i],
@@ -169,17 +176,12 @@ def draw(numbers: dict[str, Any]) -> Figure:
                 color=color,
                 label=f"{name}, {('exact', 'learned')[i]}",
             )
-    branches.set(xlabel="sampling step k whose noise is drawn anew")
-    branches.set(ylabel="share that keeps the direction")
-    branches.set_title("Fresh noise still turns some videos at $t_S$,\nfew at twice that time")
-    branches.legend(fontsize=8)
+    branching.set(xlabel="sampling step k whose noise is drawn anew")
+    branching.set(ylabel="share that keeps the direction")
+    branching.set_title("Fresh noise still turns some videos at $t_S$,\nfew at twice that time")
+    branching.legend(fontsize=8)
     return figure
 
 
-def main(settings: SweepSettings) -> None:
-    """Write the figure and the numbers."""
-    write(analysis, settings, "commitment")
-
-
 if __name__ == "__main__":
-    run(main, SweepSettings)
+    run(lambda settings: write(analysis, settings, "commitment"), SweepSettings)

@@ -88,10 +88,5 @@ def draw(numbers: dict[str, Any]) -> Figure:
     return figure
 
 
-def main(settings: SweepSettings) -> None:
-    """Write the figure and the numbers."""
-    write(analysis, settings, "dimension")
-
-
 if __name__ == "__main__":
-    run(main, SweepSettings)
+    run(lambda settings: write(analysis, settings, "dimension"), SweepSettings)

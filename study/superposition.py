@@ -217,10 +217,5 @@ def draw(numbers: dict[str, Any], picture: tuple[np.ndarray, np.ndarray]) -> Fig
     return figure
 
 
-def main(settings: SweepSettings) -> None:
-    """Write the figure and the numbers."""
-    write(analysis, settings, "superposition")
-
-
 if __name__ == "__main__":
-    run(main, SweepSettings)
+    run(lambda settings: write(analysis, settings, "superposition"), SweepSettings)

@@ -40,18 +40,25 @@ class TablesSettings:
             raise ValueError(f"--readme {self.readme} is not a file")
 
 
-def cell(value: dict[str, Any], *place: int, digits: int = 3, times: float = 1) -> str:
+def part(value: dict[str, Any], *place: int) -> dict[str, Any]:
     """Mean and standard deviation over the seeds, at this place in the lists."""
     mean, std = value["mean"], value["std"]
     for i in place:
         mean, std = mean[i], std[i]
-    return f"{times * mean:.{digits}f} ({times * std:.{digits}f})"
+    return {"mean": mean, "std": std}
+
+
+def cell(value: dict[str, Any], *place: int, digits: int = 3) -> str:
+    """The same as text."""
+    value = part(value, *place)
+    return f"{value['mean']:.{digits}f} ({value['std']:.{digits}f})"
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table."""
+    """A Markdown table; rows may end early."""
     head = list(head)
-    lines = [head, ["---"] * len(head), *rows]
+    filled_up = ([*row, *[""] * len(head)][: len(head)] for row in rows)
+    lines = [head, ["---"] * len(head), *filled_up]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -67,27 +74,23 @@ def cases(numbers: dict[str, Any]) -> dict[str, Any]:
 # ---------------------------------------------------------------- the tables
 
 
-def scalars(numbers: dict[str, Any], digits: int = 3) -> str:
+def scalars(numbers: dict[str, Any]) -> str:
     """A row for each case, a column for each of its results that is a single number."""
     rows = cases(numbers)
     keys = [key for key, value in next(iter(rows.values())).items() if np.ndim(value["mean"]) == 0]
-    body = [
-        [name, *[cell(value[key], digits=digits) for key in keys]] for name, value in rows.items()
-    ]
-    return table(["", *keys], body)
+    return table(
+        ["", *keys], ([name, *[cell(value[key]) for key in keys]] for name, value in rows.items())
+    )
+
+
+def percent(values: Iterable[float]) -> str:
+    """Shares in percent."""
+    return " / ".join(f"{100 * value:.1f}" for value in values)
 
 
 def places(value: dict[str, Any], *place: int) -> str:
     """Blobs at the other place / at the controls / at the taken place, in percent."""
-    return " / ".join(f"{100 * entry(value, *place, i):.1f}" for i in range(3))
-
-
-def entry(value: dict[str, Any], *place: int) -> float:
-    """The mean over the seeds, at this place in the lists."""
-    mean = value["mean"]
-    for i in place:
-        mean = mean[i]
-    return mean
+    return percent(part(value, *place)["mean"][:3])
 
 
 def benchmark_table(numbers: dict[str, Any]) -> str:
@@ -111,59 +114,46 @@ SHOWN = (0, 2, 5, 10, 15, 20, 30)
 
 def superposition_tables(numbers: dict[str, Any]) -> list[str]:
     """Blobs at the places, two or more blobs, and light at the places, over the steps."""
-    index = [numbers["steps"].index(k) for k in SHOWN]
     blobs, several, light = [], [], []
     for name, value in numbers["contrast"].items():
         for key in ("learned state", "exact state", "learned mean", "exact mean", "learned null"):
-            at = [0] if "null" in key else index
+            at = [0] if "null" in key else [numbers["steps"].index(k) for k in SHOWN]
             label = [name, key.replace("mean", "posterior mean").replace("learned null", "noise")]
             blobs.append([*label, *[places(value[key], i) for i in at]])
-            several.append([*label, *[cell(value[key], i, 4) for i in at]])
-            rows = [value[f"{key} light"]["mean"][i] for i in at]
-            light.append(
-                [*label, *[f"{a:.3f} / {(b + c) / 2:.3f} / {d:.3f}" for a, b, c, d in rows]]
-            )
+            several.append([*label, *[percent(part(value[key], i)["mean"][3:]) for i in at]])
+            rows = [part(value[f"{key} light"], i)["mean"] for i in at]
+            light.append([*label, *[percent((a, (b + c) / 2, d)) for a, b, c, d in rows]])
     head = ["", "", *[f"step {k}" for k in SHOWN]]
     return [
         "Frames 1-3, 5-7 with a blob at the other place / at the controls / at the taken place, in %:",
-        table(head, (row + [""] * (len(head) - len(row)) for row in blobs)),
-        "Light at these places, 0 to 1:",
-        table(head, (row + [""] * (len(head) - len(row)) for row in light)),
-        "Share of frames 1-3, 5-7 with two or more squares:",
-        table(head, (row + [""] * (len(head) - len(row)) for row in several)),
+        table(head, blobs),
+        "Light at these places, in % of white:",
+        table(head, light),
+        "Frames 4 / frames 1-3, 5-7 with two or more squares, in %:",
+        table(head, several),
     ]
 
 
 def recipe_table(numbers: dict[str, Any]) -> str:
     """A row for each case and length of training."""
-    rows = []
-    steps = numbers["steps"]
+    rows, steps = [], numbers["steps"]
     for name, value in cases(numbers).items():
-        if "centre error" in value:
-            for i, _ in enumerate(value["centre error"]["mean"]):
-                rows.append(
-                    [
-                        name,
-                        f"{numbers['lengths'][i]}",
-                        cell(value["centre error"], i, digits=2),
-                        *[
-                            places(value["state"], i, steps.index(k))
-                            for k in (5, 10, 15, 20, 30, 50)
-                        ],
-                        places(value["mean"], i, 1),
-                        " / ".join(
-                            f"{entry(value['carry-over'], i, steps.index(20), k):.2f}"
-                            for k in (0, 1)
-                        ),
-                    ]
-                )
-    head = [
-        "",
-        "training steps",
-        "centre error, px",
-        *[f"step {k}" for k in (5, 10, 15, 20, 30, 50)],
-    ]
-    return table([*head, "posterior mean, step 20", "correlation with step 0"], rows)
+        for i, spread in enumerate(value["scale"]["mean"]):
+            state = [places(value["state"], i, k) for k in range(1, len(steps))]
+            same, neighbours = part(value["carry-over"], i, steps.index(20))["mean"]
+            rows.append(
+                [
+                    name,
+                    f"{spread:.2f}",
+                    f"{numbers['lengths'][i]}",
+                    cell(value["centre error"], i, digits=2),
+                    *state,
+                    places(value["mean"], i, 1),
+                    f"{same:.2f} / {neighbours:.2f}",
+                ]
+            )
+    head = ["", "spread", "training steps", "centre error, px", *[f"step {k}" for k in steps[1:]]]
+    return table([*head, "posterior mean, step 20", "step 20's correlation with step 0"], rows)
 
 
 def claim_rows(everything: dict[str, Any]) -> list[list[str]]:
@@ -175,20 +165,14 @@ def claim_rows(everything: dict[str, Any]) -> list[list[str]]:
     state = seen["contrast"]["d = 100"]["learned state"]
     at_20 = seen["steps"].index(20)
     like = recipe["like the post"]
-    case, i = like["cases"][0]
-    i = min(i, len(recipe["lengths"]) - 2)
+    case, i = like["nearest"]
     like_20 = recipe["steps"].index(20)
-
-    def percent(values: list[float]) -> str:
-        return " to ".join(f"{100 * value:.1f}" for value in values)
 
     def right(which: str) -> str:
         return ", ".join(cell(quality[d][f"{which}: videos right"]) for d in both)
 
-    def at_ranges(name: str, key: str, digits: int = 3) -> str:
-        return ", ".join(
-            cell(tears[f"{name}, range {r}"][key], digits=digits) for r in ("0.2", "0.4", "0.8")
-        )
+    def warps(recipe: str) -> str:
+        return ", ".join(cell(tears[f"{recipe}, range {r}"]["warp"]) for r in ("0.2", "0.4", "0.8"))
 
     def rates(name: str, key: str, ranges: tuple[str, ...] = ("0.2", "0.4", "0.8")) -> str:
         return ", ".join(f"{tears[f'{name}, range {r}'][key]['mean']:.2f}" for r in ranges)
@@ -225,8 +209,8 @@ def claim_rows(everything: dict[str, Any]) -> list[list[str]]:
             "step 20: frame 1/2 appears to represent both possibilities",
             (
                 f"other / control / taken place, %: this repo's state {places(state, at_20)}; guessed"
-                f" recipes about as accurate as the post's: other {percent(like['other'])}, controls"
-                f" {percent(like['controls'])}"
+                f" recipes about as accurate as the post's: other, least / most, {percent(like['other'])},"
+                f" controls {percent(like['controls'])}"
             ),
             (
                 f"{case}, {recipe['lengths'][i]} steps: {places(recipe[case]['state'], i, like_20)}, with"
@@ -262,12 +246,12 @@ def claim_rows(everything: dict[str, Any]) -> list[list[str]]:
         [
             "grid nice at range 0.2, warped at 0.4, two sections at 0.8",
             (
-                f"warp, plain: {at_ranges('plain', 'warp')}; with hard edges:"
-                f" {at_ranges('plain, hard edges', 'warp')}; cut straight at 0.8, share of the seeds:"
+                f"warp, plain: {warps('plain')}; with hard edges:"
+                f" {warps('plain, hard edges')}; cut straight at 0.8, share of the seeds:"
                 f" {rates('plain', 'cut straight', ('0.8',))},"
                 f" {rates('plain, hard edges', 'cut straight', ('0.8',))}"
             ),
-            f"the post's own: {own}; blur: {at_ranges('blur', 'warp')}",
+            f"the post's own: {own}; blur: {warps('blur')}",
             VERDICT_GRID,
         ],
         [
@@ -370,11 +354,6 @@ def results(everything: dict[str, Any]) -> str:
         rows = [[key, *[f"{own[name][key]}" for name in names]] for key in own[names[0]]]
         parts.append(table(["", *names], rows))
     return "\n\n".join(parts) + "\n"
-
-
-def part(value: dict[str, Any], i: int) -> dict[str, Any]:
-    """One entry of the lists."""
-    return {"mean": value["mean"][i], "std": value["std"][i]}
 
 
 def with_shown(value: dict[str, Any]) -> dict[str, Any]:

@@ -111,10 +111,5 @@ def draw(numbers: dict[str, Any]) -> Figure:
     return figure
 
 
-def main(settings: SweepSettings) -> None:
-    """Write the figure and the numbers."""
-    write(analysis, settings, "tearing")
-
-
 if __name__ == "__main__":
-    run(main, SweepSettings)
+    run(lambda settings: write(analysis, settings, "tearing"), SweepSettings)

@@ -230,3 +230,12 @@ def test_the_exact_flow_and_the_number_of_steps_are_used(write):
     assert (learned["frames"] != exact["frames"]).any()
     np.testing.assert_array_equal(learned["first_centers"], longer["first_centers"])
     assert longer["show_steps"].tolist() == [0, 3, 9]
+
+
+def test_sampling_on_from_a_step_ends_where_the_whole_way_does(tiny):
+    exact = sample(None, tiny[1], 3, np.random.default_rng(0), steps=1).exact
+    noise = torch.randn(3, exact.continuations.shape[2])
+    states, means = whole_path(exact.posterior_mean, noise, 10)
+    for start in (3, 9):
+        later_states, later_means = whole_path(exact.posterior_mean, states[start], 10, start)
+        assert torch.equal(later_states, states[start:]) and torch.equal(later_means, means[start:])

@@ -110,9 +110,9 @@ def test_a_straight_mirrored_cut_is_told_from_scattered_folds():
 
 
 def test_reliability_of_known_forecasts():
-    # told 0.25 and right in 1 of 4; told 0.75 and right in 1 of 2; once there was no light to tell
-    predicted = np.array([0.25] * 4 + [0.75] * 2 + [np.nan])
-    error, bins = reliability(predicted, np.array([1, 0, 0, 0, 1, 0, 1]))
+    # told 0.25 and right in 1 of 4; told 0.75 and right in 1 of 2
+    predicted = np.array([0.25] * 4 + [0.75] * 2)
+    error, bins = reliability(predicted, np.array([1, 0, 0, 0, 1, 0]))
     np.testing.assert_allclose(bins[[2, 7]], [[4, 1, 1], [2, 1.5, 1]])
     assert bins.sum() == pytest.approx(4 + 2 + 2 + 2.5)
     assert error == pytest.approx(0.5 / 6)
@@ -266,6 +266,7 @@ def test_recipes_to_compare_with_are_chosen_by_their_finished_videos_alone():
         }
     told = post_recipe.about_as_accurate(numbers)
     assert told["cases"] == [("d = 100, MLP, scale 2", 3), ("d = 100, MLP, scale 1", 3)]
+    assert told["nearest"] == ("d = 100, MLP, scale 2", 2)  # the control has no longer one
     assert told["other"] == pytest.approx([0.1, 0.2])
     assert told["controls"] == pytest.approx([0.01, 0.02])
 
