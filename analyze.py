@@ -29,7 +29,7 @@ from tqdm import tqdm
 import autoencoder
 import flow
 from autoencoder import AutoencoderSettings, encode_centers
-from data import FRAME_SIZE, PIXEL, check_range, check_writable, grid_centers, replacing, run
+from data import FRAME_SIZE, PIXEL, check_output, check_range, grid_centers, replacing, run
 from flow import FlowSettings
 from sample import decode_videos, draw_film_strip, sample
 
@@ -208,17 +208,11 @@ def grid_measures(latents: np.ndarray, centers: np.ndarray) -> dict[str, float]:
 
 
 def measure_grid(settings: AutoencoderSettings) -> dict[str, Any]:
-    """grid_measures() of the latents of the grid of centres; "null", the share of 1000 frames with
-    one square, decoded from noise of the same mean and deviation; and, as "picture", the latents,
-    (21, 21, 2)."""
+    """grid_measures() of the latents of the grid of centres, and these, (21, 21, 2), as "picture"."""
     model, _ = autoencoder.load_or_train(settings)
     centers = grid_centers(settings.range)
-    latents = encode_centers(model, centers, settings)
-    rng = np.random.default_rng((settings.seed, 6))
-    noise = torch.from_numpy(rng.standard_normal((1000, 2), dtype=np.float32))
-    decoded = model.decode(latents.mean((0, 1)) + latents.std((0, 1)) * noise).detach()
-    null = (count_blobs(decoded.numpy()) == 1).mean()
-    return {"picture": latents.numpy(), "null": null} | grid_measures(latents.numpy(), centers)
+    latents = encode_centers(model, centers, settings).numpy()
+    return {"picture": latents} | grid_measures(latents, centers)
 
 
 def draw_geometry(numbers: dict[str, Any], grids: dict[str, np.ndarray]) -> Figure:
@@ -289,16 +283,16 @@ def write(
 ) -> None:
     """Run an analysis; write its numbers, with what they cost, and its figure."""
     settings.out_dir.mkdir(parents=True, exist_ok=True)
-    check_writable(settings.out_dir)
+    check_output(settings.out_dir / f"{name}.png", ".png")
     start = time.monotonic()
     numbers, figure = analysis(settings)
     numbers["cost"] = {"minutes": (time.monotonic() - start) / 60, "cores": os.cpu_count()}
     text = json.dumps(numbers, default=lambda array: array.tolist())  # NumPy arrays
-    numbers = json.loads(text, parse_float=lambda number: float(f"{float(number):.6g}"))
+    short = json.loads(text, parse_float=lambda number: float(f"{float(number):.4g}"))
     with replacing(settings.out_dir / f"{name}.json") as temporary:
-        temporary.write_text(json.dumps(numbers, indent=1) + "\n")
+        temporary.write_text(json.dumps(short) + "\n")
     with replacing(settings.out_dir / f"{name}.png") as temporary:
-        figure.savefig(temporary, format="png", dpi=100, metadata={"Software": None})
+        figure.savefig(temporary, format="png", dpi=100)
     print(f"{settings.out_dir}/{name}.png and .json: {numbers['cost']['minutes']:.1f} minutes")
 
 

@@ -20,9 +20,10 @@ switches the blur off.
 import hashlib
 import io
 import itertools
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import trange
 
-from data import FrameSettings, check_range, check_writable, render, replacing, run
+from data import FrameSettings, check_output, check_range, render, replacing, run
 
 CHANNELS = 32
 LEAK = 0.01  # slope of the leaky clip outside [0, 1]
@@ -197,10 +198,7 @@ def evaluate(model: Autoencoder, settings: AutoencoderSettings) -> float:
 # ---------------------------------------------------------------- checkpoints, of both networks
 
 
-Settings = TypeVar("Settings", bound=FrameSettings)
-
-
-def restrict(settings: Any, stage: type[Settings]) -> Settings:
+def restrict(settings: Any, stage: Any) -> Any:
     """The settings of an earlier stage, out of those of a later one."""
     return stage(**{field.name: getattr(settings, field.name) for field in fields(stage)})
 
@@ -216,66 +214,52 @@ def checkpoint_path(settings: AutoencoderSettings) -> Path:
     return settings.checkpoint_dir / f"{name}.pt"
 
 
-def identity(settings: AutoencoderSettings) -> dict[str, Any]:
-    """All that decides what a training gives: everything but the folder."""
-    return asdict(settings) | {"checkpoint_dir": None, "stage": type(settings).__name__}
+def load_or_make(
+    settings: AutoencoderSettings, make: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """The checkpoint of these settings; what make() returns is written there first if it is missing.
 
-
-def save(settings: AutoencoderSettings, model: nn.Module, **content: Any) -> None:
-    """Write a checkpoint: a dict of tensors and built-in types as torch.save writes it, and its
-    SHA-256 behind it (torch.load wouldn't notice a flipped bit).
-
-    Raises:
-        ValueError: the weights are not finite.
-    """
-    path, weights, buffer = checkpoint_path(settings), model.state_dict(), io.BytesIO()
-    if not all(bool(weight.isfinite().all()) for weight in weights.values()):
-        raise ValueError(f"the training diverged; {path} is not written")
-    torch.save({"settings": identity(settings), "weights": weights, **content}, buffer)
-    with replacing(path) as temporary:
-        temporary.write_bytes(buffer.getvalue() + hashlib.sha256(buffer.getvalue()).digest())
-
-
-def load(settings: AutoencoderSettings) -> dict[str, Any]:
-    """Read what save() wrote, as data and never as code.
+    A checkpoint is a dict of tensors and built-in types as torch.save writes it, read as data and
+    never as code. Behind it stands its SHA-256: torch.load wouldn't notice a flipped bit.
 
     Raises:
-        ValueError: the file is damaged, or of other settings.
+        ValueError: the file is damaged or of other settings, or the weights are not finite.
+        OSError: it can't be written or read.
     """
     path = checkpoint_path(settings)
+    identity = asdict(settings) | {"checkpoint_dir": None, "stage": type(settings).__name__}
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        check_output(path, ".pt")
+        print(f"{path} is missing: training it")
+        content, buffer = make(), io.BytesIO()
+        if not all(bool(weight.isfinite().all()) for weight in content["weights"].values()):
+            raise ValueError(f"the training diverged; {path} is not written")
+        torch.save(content | {"settings": identity}, buffer)
+        with replacing(path) as temporary:
+            temporary.write_bytes(buffer.getvalue() + hashlib.sha256(buffer.getvalue()).digest())
     file = path.read_bytes()
     data, digest = file[:-32], file[-32:]
     try:
         checkpoint = torch.load(io.BytesIO(data), weights_only=True)
-        good = checkpoint["settings"] == identity(settings)
+        good = checkpoint["settings"] == identity and digest == hashlib.sha256(data).digest()
     except Exception:  # noqa: BLE001 (torch raises a dozen kinds)
         good = False
-    if not good or hashlib.sha256(data).digest() != digest:
+    if not good:
         raise ValueError(f"{path} is damaged or of other settings; delete it to train it again")
     return checkpoint
 
 
-def announce_training(path: Path) -> None:
-    """Say that a network will be trained, and make sure first that it can be kept."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    check_writable(path.parent)
-    print(f"{path} is missing: training it")
-
-
 def load_or_train(settings: AutoencoderSettings) -> tuple[Autoencoder, float]:
-    """The autoencoder of these settings and its error, trained now if it is missing.
-
-    Raises:
-        ValueError: the checkpoint is damaged or of other settings, or the training diverged.
-        OSError: the checkpoint can't be written or read.
-    """
+    """The autoencoder of these settings and its error, trained now if it is missing. Raises what
+    load_or_make() raises."""
     settings = restrict(settings, AutoencoderSettings)
-    path = checkpoint_path(settings)
-    if not path.exists():
-        announce_training(path)
+
+    def make() -> dict[str, Any]:
         model = train(settings)
-        save(settings, model, error=evaluate(model, settings))
-    model, checkpoint = Autoencoder(settings), load(settings)
+        return {"weights": model.state_dict(), "error": evaluate(model, settings)}
+
+    model, checkpoint = Autoencoder(settings), load_or_make(settings, make)
     model.load_state_dict(checkpoint["weights"])
     return model, checkpoint["error"]
 

@@ -188,22 +188,15 @@ def write_gif(path: Path, videos: np.ndarray) -> None:
 # ---------------------------------------------------------------- command line
 
 
-def check_writable(folder: Path) -> None:
-    """Raise OSError unless a file can be written in this folder: found out by trying."""
-    with tempfile.TemporaryFile(dir=folder):
-        pass
-
-
 def check_output(path: Path, suffix: str) -> None:
-    """Raise ValueError unless a file of this kind can be written there, so that it is told before
+    """Raise ValueError unless a file of this kind can be written there: found out by trying, before
     the work and not after it."""
+    if path.suffix.lower() != suffix or path.is_dir():
+        raise ValueError(f"{path} must be the name of a {suffix} file")
     try:
-        check_writable(path.parent)
-        good = path.suffix.lower() == suffix and not path.is_dir()
+        tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as problem:
         raise ValueError(f"{path} can't be written: {problem.strerror}") from None
-    if not good:
-        raise ValueError(f"{path} must be the name of a {suffix} file")
 
 
 def run(main: Callable[[Any], None], settings_type: Any) -> None:

@@ -18,7 +18,7 @@ stand in for the network everywhere, and is never used in the training.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -34,7 +34,6 @@ WIDTH = 128
 TIME_FREQUENCIES = 8
 LEARNING_RATE = 5e-3
 BATCH_SIZE = 128
-Losses = dict[str, list[float]]  # see loss_by_time()
 NUM_ORBITS = 2048  # circles that the training videos run on
 LOSS_FLOOR = 0.2  # floor on 1 - t in the loss weight 1 / (1 - t)^2: else t near 1 dominates
 METRIC_FLOOR = 0.05  # such a floor where the loss is measured
@@ -245,7 +244,7 @@ def exact_flow(space: LatentSpace, first_centers: np.ndarray, direction: Tensor)
 
 
 @torch.no_grad()
-def loss_by_time(network: FlowNetwork, space: LatentSpace) -> Losses:
+def loss_by_time(network: FlowNetwork, space: LatentSpace) -> dict[str, list[float]]:
     """The velocity loss by bins of t in [0.025, 0.975], on 2048 fresh videos, per coordinate.
 
     Returns:
@@ -258,7 +257,7 @@ def loss_by_time(network: FlowNetwork, space: LatentSpace) -> Losses:
     direction = (torch.rand(n) >= settings.ccw_share).long()
     exact = exact_flow(space, random_first_centers(n, rng, settings.range), direction)
     z = exact.continuations[torch.arange(n), direction]
-    bins: Losses = {"t": [], "loss": [], "irreducible": [], "excess": []}
+    bins: dict[str, list[float]] = {"t": [], "loss": [], "irreducible": [], "excess": []}
     for low in [0.025 + 0.095 * i for i in range(10)]:
         t = low + 0.095 * torch.rand(n, 1)
         x = interpolate(z, torch.randn_like(z), t)
@@ -274,24 +273,23 @@ def loss_by_time(network: FlowNetwork, space: LatentSpace) -> Losses:
 # ---------------------------------------------------------------- checkpoint and command line
 
 
-def load_or_train(settings: FlowSettings) -> tuple[FlowNetwork, LatentSpace, Losses]:
+def load_or_train(
+    settings: FlowSettings,
+) -> tuple[FlowNetwork, LatentSpace, dict[str, list[float]]]:
     """The flow of these settings, its latent space, and its loss by time, trained now if it is
-    missing. The autoencoder's weights are in the flow's checkpoint too, so the two always match.
-
-    Raises:
-        ValueError: a checkpoint is damaged or of other settings, or the training diverged.
-        OSError: a checkpoint can't be written or read.
-    """
+    missing. Its checkpoint holds the autoencoder's weights too, so the two always match. Raises
+    what autoencoder.load_or_make() raises."""
     settings = autoencoder.restrict(settings, FlowSettings)
-    path = checkpoint_path(settings)
-    if not path.exists():
+
+    def make() -> dict[str, Any]:
         coder, _ = autoencoder.load_or_train(settings)
-        autoencoder.announce_training(path)
         network, space = train(settings, coder)
-        content = {"autoencoder": coder.state_dict(), "mean": space.mean, "std": space.std}
-        autoencoder.save(settings, network, losses=loss_by_time(network, space), **content)
-    checkpoint = autoencoder.load(settings)
+        parts = {"weights": network.state_dict(), "autoencoder": coder.state_dict()}
+        losses = loss_by_time(network, space)
+        return parts | {"mean": space.mean, "std": space.std, "losses": losses}
+
     network, coder = FlowNetwork(settings), Autoencoder(settings)
+    checkpoint = autoencoder.load_or_make(settings, make)
     network.load_state_dict(checkpoint["weights"])
     coder.load_state_dict(checkpoint["autoencoder"])
     space = LatentSpace(coder, checkpoint["mean"], checkpoint["std"], settings)

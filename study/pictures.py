@@ -19,7 +19,7 @@ import tyro
 from scipy import ndimage
 
 from analyze import cell_areas, count_blobs, find_blobs
-from data import FRAME_SIZE, check_writable, grid_centers, orbits, render, replacing, run
+from data import FRAME_SIZE, check_output, grid_centers, orbits, render, replacing, run
 from study.benchmark import center_errors, centroids
 from study.superposition import FRAMES, TOLERANCE, beside, light_at
 
@@ -177,7 +177,7 @@ def measure_pictures(folder: Path) -> dict[str, Any]:
 def main(settings: PicturesSettings) -> None:
     """Print the numbers, and write them."""
     settings.out_dir.mkdir(parents=True, exist_ok=True)
-    check_writable(settings.out_dir)
+    check_output(settings.out_dir / "pictures.json", ".json")
     numbers = {
         name: {key: np.round(value, 3).tolist() for key, value in values.items()}
         for name, values in measure_pictures(settings.folder).items()
