@@ -7,6 +7,8 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported; subprocesses inherit it
 
+import hypothesis
+import numpy as np
 import pytest
 import torch
 
@@ -18,6 +20,8 @@ ROOT = Path(__file__).parent.parent
 TINY = {"embed_dim": 1, "autoencoder_steps": 2, "flow_steps": 2}
 
 torch.set_num_threads(1)
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 
 def options(**settings) -> list[str]:
@@ -63,7 +67,14 @@ def few_orbits(monkeypatch):
     monkeypatch.setattr(flow, "NUM_ORBITS", 64)
 
 
-def run_process(folder: Path, *command: str | Path, **how):
+def centroid(frames: np.ndarray) -> np.ndarray:
+    """Centre of light (..., 2), x and y, of frames (..., 51, 51)."""
+    light, axis = frames.clip(0, 1).astype(float), np.linspace(-1, 1, 51)
+    x, y = (light * axis).sum((-2, -1)), (light * -axis[:, None]).sum((-2, -1))
+    return np.stack([x, y], axis=-1) / light.sum((-2, -1))[..., None]
+
+
+def run_process(folder: Path, *command: str | Path):
     """Run python with these arguments in a folder, as a user would."""
     return subprocess.run(
         [sys.executable, *command],
@@ -72,13 +83,4 @@ def run_process(folder: Path, *command: str | Path, **how):
         text=True,
         timeout=300,
         check=False,
-        **how,
     )
-
-
-def listing(folder: Path) -> dict[str, bytes]:
-    """All that is in a folder: to see whether anything was touched."""
-    return {
-        str(p.relative_to(folder)): p.read_bytes() if p.is_file() else b""
-        for p in sorted(folder.rglob("*"))
-    }
