@@ -1,5 +1,6 @@
 """What several test files share: real and tiny trained networks, and command lines."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -32,6 +33,11 @@ def options(**settings) -> list[str]:
 def tiny_settings(folder: Path, **changes) -> FlowSettings:
     """TINY, with its checkpoints in this folder."""
     return FlowSettings(**TINY | {"checkpoint_dir": folder} | changes)
+
+
+def changed(space: flow.LatentSpace, **changes) -> flow.LatentSpace:
+    """The same latents seen by a flow of other settings."""
+    return dataclasses.replace(space, settings=dataclasses.replace(space.settings, **changes))
 
 
 @pytest.fixture(scope="session")
