@@ -62,7 +62,7 @@ def test_shares_are_those_of_the_decoded_samples(checkpoints, tiny, monkeypatch)
     def count(frames):
         return (1e5 * frames.mean((-2, -1))).astype(int) % 5
 
-    few = lambda network, space, n, rng: sample(network, space, 4, rng)  # noqa: E731
+    few = lambda network, space, n, rng: sample(network, space, 4, rng)
     monkeypatch.setattr(analyze, "sample", few)
     monkeypatch.setattr(analyze, "count_blobs", count)
     settings, space = tiny_settings(checkpoints), tiny[1]
