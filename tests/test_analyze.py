@@ -82,17 +82,12 @@ def test_shares_are_those_of_the_decoded_samples(checkpoints, tiny, monkeypatch)
     np.testing.assert_allclose(measured["picture"], shown, atol=1e-5)
 
 
-# ---------------------------------------------------------------- the latent grid
-
-
 def test_an_affine_grid_is_plain():
     centers = grid_centers(0.8)
     latents = centers @ np.array([[2.0, 0.3], [-0.5, 1.0]]) + 7
     measures = grid_measures(latents, centers)
     assert measures["warp"] < 1e-12
     assert measures["fold"] == 0
-    longest = np.hypot(2, 0.3) / np.median([np.hypot(2, 0.3), np.hypot(0.5, 1)])
-    assert measures["tear"] == pytest.approx(longest)
 
 
 def test_a_mirrored_part_folds_as_many_cells():
@@ -128,9 +123,6 @@ def test_the_grid_of_the_trained_plane_is_whole(learned):
     np.testing.assert_allclose(measured["picture"][0, -1], latent, rtol=1e-3, atol=1e-3)
 
 
-# ---------------------------------------------------------------- the command
-
-
 def test_over_seeds():
     told = over_seeds([{"a": [1.0, 5.0], "picture": 3}, {"a": [3.0, 5.0], "picture": 4}])
     assert told.keys() == {"a"} and told["a"]["mean"].tolist() == [2, 5]
@@ -143,11 +135,7 @@ def test_over_seeds():
     ("what", "changes", "cases"),
     [
         ("blobs", {"dims": "1", "seeds": 1}, ["1"]),
-        (
-            "geometry",
-            {"ranges": "0.6", "seeds": 2},
-            ["no blur, range 0.6", "blur, range 0.6", "plain, range 0.6"],
-        ),
+        ("geometry", {"ranges": "0.6", "seeds": 2}, [f"{r}, range 0.6" for r in analyze.RECIPES]),
     ],
 )
 def test_the_command_writes_a_figure_and_numbers(tmp_path, what, changes, cases):
@@ -161,9 +149,7 @@ def test_the_command_writes_a_figure_and_numbers(tmp_path, what, changes, cases)
     # each seed has its own networks, and nothing was trained twice
     trained = len(list((tmp_path / "checkpoints").glob("autoencoder*.pt")))
     assert trained == changes["seeds"] * len(cases)
-    measures = ["warp", "fold", "tear"] if what == "geometry" else ["state", "posterior mean"]
     for value in numbers.values():
-        assert value.keys() >= set(measures)
         assert all(len(runs["seeds"]) == changes["seeds"] for runs in value.values())
 
 

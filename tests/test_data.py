@@ -7,28 +7,14 @@ from conftest import centroid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data import (
-    FRAME_SIZE,
-    NUM_FRAMES,
-    PIXEL,
-    FrameSettings,
-    grid_centers,
-    orbits,
-    random_first_centers,
-    random_videos,
-    render,
-    replacing,
-    tile,
-    write_gif,
-)
+import data
+from data import FRAME_SIZE, PIXEL, FrameSettings, orbits, render, replacing, tile
 
 PIXELS = np.linspace(-1, 1, FRAME_SIZE)
-centers = st.tuples(st.floats(-0.8, 0.8), st.floats(-0.8, 0.8))
-
-# ---------------------------------------------------------------- frames
+places = st.tuples(st.floats(-0.8, 0.8), st.floats(-0.8, 0.8))
 
 
-@given(centers, st.floats(0.02, 0.2))
+@given(places, st.floats(0.02, 0.2))
 def test_a_square_has_the_stated_area_and_place(center, half_width):
     frame = render(np.array(center), FrameSettings(half_width=half_width))
     # A pixel at the border reaches half a pixel out of [-1, 1], so nothing is cut off.
@@ -45,7 +31,7 @@ def test_square_of_whole_pixels_by_hand():
     np.testing.assert_allclose(frame, expected, atol=1e-6)
 
 
-@given(centers)
+@given(places)
 def test_hard_edges(center):
     frame = render(np.array(center), FrameSettings(hard_edges=True))
     assert set(np.unique(frame)) == {0, 1}
@@ -54,10 +40,8 @@ def test_hard_edges(center):
     outer = np.maximum(y[:, None], x[None])
     sure = np.abs(outer - 0.2) > 1e-6
     np.testing.assert_array_equal(frame[sure], (outer < 0.2)[sure])
-
-
-def test_a_hard_edge_on_the_middle_of_a_pixel_includes_it():
-    assert render(np.zeros(2), FrameSettings(hard_edges=True)).sum() == 11**2
+    in_the_middle = render(np.zeros(2), FrameSettings(hard_edges=True))
+    assert in_the_middle.sum() == 11**2  # the edge lies on middles of pixels: they count
 
 
 def test_blur_keeps_light_and_place_and_has_the_stated_width():
@@ -77,12 +61,9 @@ def test_blur_at_the_border_loses_light_but_does_not_wrap_around():
 
 
 def test_grid_is_indexed_y_x():
-    grid = grid_centers(0.4, side=5)
+    grid = data.grid_centers(0.4, side=5)
     np.testing.assert_allclose(grid[0, -1], [0.4, -0.4])
     np.testing.assert_allclose(grid[3, 1], [-0.2, 0.2])
-
-
-# ---------------------------------------------------------------- videos
 
 
 @given(st.floats(0.2, 0.8), st.floats(0, 2 * np.pi))
@@ -102,7 +83,7 @@ def test_counter_clockwise_as_seen_on_the_screen():
 
 
 def test_radius_and_angle_of_first_frames_are_uniform():
-    first = random_first_centers(20_000, np.random.default_rng(0), 0.6)
+    first = data.random_first_centers(20_000, np.random.default_rng(0), 0.6)
     radius, angle = np.hypot(*first.T), np.arctan2(first[:, 1], first[:, 0])
     assert 0.15 <= radius.min() < 0.16 and 0.59 < radius.max() <= 0.6
     for values, low, high in [(radius, 0.15, 0.6), (angle, -np.pi, np.pi)]:
@@ -111,13 +92,10 @@ def test_radius_and_angle_of_first_frames_are_uniform():
 
 
 def test_training_videos_are_true_orbits_in_either_direction():
-    videos = random_videos(4000, np.random.default_rng(1), 0.8)
+    videos = data.random_videos(4000, np.random.default_rng(1), 0.8)
     error = np.abs(videos[:, None] - orbits(videos[:, 0])).max((2, 3))
     assert error.min(1).max() < 1e-12
     assert abs((error[:, 0] < error[:, 1]).mean() - 0.5) < 4 * 0.5 / np.sqrt(4000)
-
-
-# ---------------------------------------------------------------- files
 
 
 def test_tile_by_hand():
@@ -133,11 +111,11 @@ def test_tile_by_hand():
 
 
 def test_gif_shows_the_videos(tmp_path):
-    videos = render(random_videos(3, np.random.default_rng(5), 0.8))
+    videos = render(data.random_videos(3, np.random.default_rng(5), 0.8))
     path = tmp_path / "videos.gif"
-    write_gif(path, videos)
+    data.write_gif(path, videos)
     gif = iio.imread(path, index=None, mode="L")
-    assert gif.shape == (NUM_FRAMES, 312, 312)
+    assert gif.shape == (data.NUM_FRAMES, 312, 312)
     small = gif[:, 1::3, 1::3].astype(int)  # the middles of the 3 x 3 blocks
     assert np.abs(small - tile(videos, across=2)).max() <= 2  # a GIF has 256 colours
     np.testing.assert_array_equal(gif[:, ::3, ::3], gif[:, 2::3, 2::3])

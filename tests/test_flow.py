@@ -6,16 +6,8 @@ import torch
 from conftest import changed
 
 import flow
-from data import orbits, random_first_centers, render
-from flow import (
-    ExactFlow,
-    FlowNetwork,
-    FlowSettings,
-    exact_flow,
-    interpolate,
-    random_latent_videos,
-    random_times,
-)
+from data import orbits, random_first_centers
+from flow import ExactFlow, FlowNetwork, FlowSettings, exact_flow, random_latent_videos
 
 
 def make_exact(z, prior, n) -> ExactFlow:
@@ -40,10 +32,7 @@ def draw(exact, t):
     torch.manual_seed(0)
     n = len(exact.prior)
     z = exact.continuations[torch.arange(n), torch.multinomial(exact.prior, 1)[:, 0]]
-    return z, interpolate(z, torch.randn_like(z), t)
-
-
-# ---------------------------------------------------------------- the exact flow
+    return z, flow.interpolate(z, torch.randn_like(z), t)
 
 
 @every_case
@@ -73,9 +62,6 @@ def test_irreducible_loss_is_the_loss_of_the_exact_flow(z, prior, t):
     loss = ((exact.posterior_mean(x, time) - z) ** 2).mean(1) / (1 - t) ** 2
     difference = loss - exact.irreducible_loss(x, time)
     assert abs(difference.mean()) < 4 * difference.std() / n**0.5
-    # And no other prediction does better: here the exact one, shaded towards the mean.
-    worse = exact.posterior_mean(x, time) * 0.9
-    assert ((worse - z) ** 2).mean(1).mean() / (1 - t) ** 2 > loss.mean()
 
 
 def test_ccw_fraction_and_decision_time_by_hand():
@@ -100,21 +86,6 @@ def test_exact_flow_holds_the_two_true_continuations(tiny, given):
     torch.testing.assert_close(exact.prior, prior)
 
 
-# ---------------------------------------------------------------- latents
-
-
-def test_encode_then_decode_is_the_autoencoder(tiny):
-    space = tiny[1]
-    centers = orbits(random_first_centers(3, np.random.default_rng(1), 0.8))[:, 0]
-    frames = torch.from_numpy(render(centers.reshape(-1, 2)))
-    with torch.no_grad():
-        model = space.autoencoder
-        expected = model.decode(model.encode(frames)).reshape(3, 8, 51, 51)
-    # Decoding undoes the scaling, and flattened videos come apart in the right order.
-    decoded = space.decode(space.encode(centers).flatten(1))
-    torch.testing.assert_close(decoded, expected, rtol=1e-4, atol=1e-5)
-
-
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.8])
 def test_latent_videos_are_rotations_and_reversals(share):
     latents = torch.arange(3.0)[:, None] * 100 + torch.arange(8.0)  # (3, 8), all distinct
@@ -134,9 +105,6 @@ def test_latent_videos_are_rotations_and_reversals(share):
         assert (counts - n / kinds).abs().max() < 5 * (n / kinds) ** 0.5
 
 
-# ---------------------------------------------------------------- the network
-
-
 def test_the_network_at_another_latent_scale_is_the_same_one_scaled():
     """At t = 0 x is noise, of size 1 at any scale, and at t = 1 it is data."""
     torch.manual_seed(0)
@@ -148,7 +116,7 @@ def test_the_network_at_another_latent_scale_is_the_same_one_scaled():
         torch.testing.assert_close(other(size * x, 3 * given, time), 3 * one(x, given, time))
 
 
-def test_the_networks_block_starts_as_the_identity_and_sees_all_inputs():
+def test_the_networks_block_starts_as_the_identity():
     torch.manual_seed(0)
     network = FlowNetwork(FlowSettings())
     x, given, t = torch.randn(4, 14), torch.randn(4, 2), torch.rand(4, 1)
@@ -156,29 +124,17 @@ def test_the_networks_block_starts_as_the_identity_and_sees_all_inputs():
     with torch.no_grad():
         network.fc1.weight.mul_(2)
     assert torch.equal(network(x, given, t), before)
-    for others in ((-x, given, t), (x, -given, t), (x, given, 1 - t)):
-        assert (network(*others) - before).abs().max() > 0.01
-
-
-# ---------------------------------------------------------------- the training
 
 
 def test_random_times_crowd_at_both_ends():
     torch.manual_seed(0)
     n = 100_000
-    t = random_times(n)[:, 0]
+    t = flow.random_times(n)[:, 0]
     assert 0 <= t.min() and t.max() <= 1
     for edge in (0.01, 0.1, 0.3, 0.5, 0.9):
         expected = 0.35 * edge ** (1 / 3) + 0.65 * (1 - (1 - edge) ** 0.5)
         deviation = (expected * (1 - expected) / n) ** 0.5
         assert abs((t < edge).float().mean().item() - expected) < 4 * deviation
-
-
-def test_path_goes_straight_from_noise_to_data():
-    z, noise = torch.tensor([[3.0, -1.0]]), torch.tensor([[1.0, 1.0]])
-    points = [interpolate(z, noise, torch.tensor([[t]])) for t in (0.0, 0.25, 1.0)]
-    expected = torch.tensor([[[1.0, 1.0]], [[1.5, 0.5]], [[3.0, -1.0]]])
-    torch.testing.assert_close(torch.stack(points), expected)
 
 
 @pytest.mark.parametrize("given_frames", [1, 2])

@@ -25,9 +25,6 @@ def samples(learned) -> Samples:
     return sample(network, space, 100, np.random.default_rng(0))
 
 
-# ---------------------------------------------------------------- what is learned
-
-
 def test_videos_follow_a_true_orbit(learned, samples):
     frames = decode_videos(learned[1], samples, samples.states[-1])
     distance = np.linalg.norm(
@@ -53,11 +50,6 @@ def test_velocity_is_close_to_the_exact_one(learned):
     assert losses["irreducible"][-1] < 0.01 < losses["irreducible"][2]
 
 
-def test_the_direction_is_undecided_at_first(samples):
-    q = samples.exact.ccw_fraction(samples.posterior_means[0])
-    assert (q - 0.5).abs().mean() < 0.1
-
-
 def test_frames_are_squeezed_and_drawn_again(learned):
     space = learned[1]
     frames = render(grid_centers(0.8, side=11)).reshape(-1, 51, 51)
@@ -75,9 +67,6 @@ def test_both_directions_are_seen_at_d_100(space_100):
     counts = count_blobs(space_100.decode(mean).numpy())
     assert (counts[:, [0, 1, 2, 4, 5, 6]] == 2).mean() >= 0.95
     assert (counts[:, 3] == 1).all()
-
-
-# ---------------------------------------------------------------- how it is learned
 
 
 def test_evaluate_is_the_mean_squared_error():
@@ -150,17 +139,6 @@ def test_the_decoder_starts_affine_unless_it_is_plain(plain):
     # without the clip, the image of the mean is the mean of the images
     images = [model.decode(z, leak=1.0) for z in ((a + b) / 2, a, b)]
     assert torch.allclose(images[0], (images[1] + images[2]) / 2, atol=1e-4) != plain
-
-
-@pytest.mark.parametrize(("hidden", "plain"), [(0, False), (0, True), (3, False)])
-def test_layers_are_as_asked_for(hidden, plain):
-    model = Autoencoder(AutoencoderSettings(hidden_layers=hidden, plain=plain))
-    for part in (model.encoder, model.decoder):
-        widths = [layer.out_features for layer in part if isinstance(layer, torch.nn.Linear)]
-        assert widths[:-1] == [256] * hidden
-    # between the hidden layers and, if plain, in front of both up-convolutions
-    silus = sum(isinstance(layer, torch.nn.SiLU) for layer in model.decoder)
-    assert silus == hidden + 2 * plain
 
 
 def test_the_leaky_clip(learned):

@@ -11,26 +11,8 @@ from data import orbits, render, tile
 from sample import SampleSettings, decode_videos, draw_film_strip, euler_steps, sample
 
 
-def whole_path(*arguments):
-    """All states and all posterior means that euler_steps() yields, stacked."""
-    return tuple(map(torch.stack, zip(*euler_steps(*arguments), strict=True)))
-
-
 def rng(seed=0):
     return np.random.default_rng(seed)
-
-
-# ---------------------------------------------------------------- the sampler
-
-
-@pytest.mark.parametrize("steps", [1, 7])
-def test_constant_posterior_mean_is_a_straight_line(steps):
-    torch.manual_seed(0)
-    noise, goal = torch.randn(2, 4, 3, dtype=torch.float64)
-    states, means = whole_path(lambda x, t: goal, noise, steps)
-    k = torch.arange(steps + 1)[:, None, None]
-    torch.testing.assert_close(states, noise + k / steps * (goal - noise))
-    torch.testing.assert_close(means, goal.expand(steps + 1, -1, -1))
 
 
 def test_each_step_follows_the_velocity():
@@ -39,7 +21,7 @@ def test_each_step_follows_the_velocity():
         return torch.sin(3 * x) + t
 
     x = noise = torch.linspace(-1, 1, 6).reshape(2, 3)
-    states, means = whole_path(posterior_mean, noise, 9)
+    states, means = zip(*euler_steps(posterior_mean, noise, 9))
     for k in range(9):
         t = torch.full((2, 1), k / 9)
         torch.testing.assert_close(states[k], x)
@@ -47,11 +29,8 @@ def test_each_step_follows_the_velocity():
         x = x + (posterior_mean(x, t) - x) / (1 - t) / 9
     torch.testing.assert_close(states[9], x)
     assert torch.equal(means[9], states[9])
-    later_states, later_means = whole_path(posterior_mean, states[4], 9, 4)
-    assert torch.equal(later_states, states[4:]) and torch.equal(later_means, means[4:])
-
-
-# ---------------------------------------------------------------- whole videos
+    for one, other in zip(euler_steps(posterior_mean, states[4], 9, 4), zip(states[4:], means[4:])):
+        assert torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
 
 
 def test_exact_flow_ends_on_a_true_video(tiny):
@@ -64,10 +43,9 @@ def test_exact_flow_ends_on_a_true_video(tiny):
     assert (distance.min(1).values < 1e-3 * apart).float().mean() > 0.95
 
 
-def test_given_frames_are_spread_and_noise_is_standard(tiny):
+def test_first_frames_differ_and_noise_is_standard(tiny):
     samples = sample(*tiny, 700, rng(), 1)
     assert len(np.unique(samples.given_centers, axis=0)) == 700
-    assert np.ptp(np.linalg.norm(samples.given_centers, axis=2)) == pytest.approx(0.6, abs=0.02)
     noise = samples.states[0]
     assert noise.mean().item() == pytest.approx(0, abs=4 / noise.numel() ** 0.5)
     assert noise.std().item() == pytest.approx(1, abs=3 / noise.numel() ** 0.5)
@@ -86,18 +64,6 @@ def test_two_given_frames_tell_the_direction(tiny):
     frames = decode_videos(space, samples, samples.states[-1])
     np.testing.assert_array_equal(frames[:, :2], render(samples.given_centers))
     np.testing.assert_array_equal(frames[:, 2:], space.decode(samples.states[-1]).numpy())
-
-
-def test_learned_flow_is_the_networks_own_prediction(tiny):
-    network, space = tiny
-    samples = sample(network, space, 5, rng(), 4)
-    first = space.encode(samples.given_centers[:, 0])
-    for k in range(4):
-        predicted = network(samples.states[k], first, torch.full((5, 1), k / 4)).detach()
-        torch.testing.assert_close(samples.posterior_means[k], predicted, rtol=1e-4, atol=1e-5)
-
-
-# ---------------------------------------------------------------- the command
 
 
 @pytest.fixture
