@@ -42,18 +42,15 @@ def test_blobs_are_counted(frame, count):
     assert count_blobs(frame) == count
 
 
-def test_blobs_are_counted_frame_by_frame():
-    # the same pixels bright in neighbouring frames must not join across frames
-    frames = np.stack([squares((0, 0)), squares((0, 0)), np.zeros((51, 51))])
-    both = np.stack([frames, frames[::-1]])
-    np.testing.assert_array_equal(count_blobs(both), [[1, 1, 0], [0, 1, 1]])
-
-
-def test_blob_positions():
-    frame, center = find_blobs(np.stack([np.zeros((51, 51)), squares((-0.48, 0.2), (0.4, -0.52))]))
-    np.testing.assert_array_equal(frame, [1, 1])
-    found = center[center[:, 0].argsort()]
-    np.testing.assert_allclose(found, [[-0.48, 0.2], [0.4, -0.52]], atol=0.021)
+def test_blobs_have_a_frame_and_a_place():
+    two = squares((-0.48, 0.2), (0.4, -0.52))
+    frames = np.stack([np.zeros((51, 51)), two, two])  # pixels don't join across frames
+    frame, center = find_blobs(frames)
+    np.testing.assert_array_equal(frame, [1, 1, 2, 2])
+    np.testing.assert_allclose(center, 2 * [[-0.48, 0.2], [0.4, -0.52]], atol=0.021)
+    np.testing.assert_array_equal(
+        count_blobs(np.stack([frames, frames[::-1]])), [[0, 2, 2], [2, 2, 0]]
+    )
 
 
 def test_shares_are_those_of_the_decoded_samples(checkpoints, tiny, monkeypatch):

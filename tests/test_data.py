@@ -129,6 +129,8 @@ def test_two_may_write_the_same_file_at_once_and_one_may_fail(tmp_path):
         slow.write_bytes(b"first")
         with replacing(path) as fast:
             fast.write_bytes(b"second")
+            number = fast.stat().st_ino
+        assert path.stat().st_ino == number  # moved there whole, and not copied
         with pytest.raises(RuntimeError), replacing(path) as failing:
             failing.write_bytes(b"half of the thi")
             raise RuntimeError
