@@ -141,9 +141,10 @@ def test_the_decoder_starts_affine_unless_it_is_plain(plain):
     assert torch.allclose(images[0], (images[1] + images[2]) / 2, atol=1e-4) != plain
 
 
-def test_the_leaky_clip(learned):
-    model, leak = learned[1].autoencoder, autoencoder.LEAK
-    latents = torch.randn(10, 2)
+def test_the_leaky_clip():
+    torch.manual_seed(0)
+    model, leak = Autoencoder(AutoencoderSettings()), autoencoder.LEAK
+    latents = 100 * torch.randn(10, 2)
     raw = model.decode(latents, leak=1.0)
     assert raw.min() < 0 and raw.max() > 1
     expected = torch.where(raw < 0, leak * raw, torch.where(raw > 1, 1 + leak * (raw - 1), raw))
@@ -167,5 +168,4 @@ def test_every_draw_has_a_random_stream_of_its_own(tmp_path, monkeypatch, few_or
     # autoencoder: training and test; flow: training and test; sampling; counting
     assert len(streams) == len(set(streams)) == 2 * 6
     assert [first for first, _ in streams] == [0] * 6 + [7] * 6
-    assert {second for _, second in streams[:6]} == {second for _, second in streams[6:]}
-    assert np.subtract(starts[len(starts) // 2 :], starts[: len(starts) // 2]).tolist() == [7] * 3
+    assert starts == [0, 0, 1, 7, 7, 8]  # autoencoder, flow, the flow's test
