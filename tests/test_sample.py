@@ -43,10 +43,8 @@ def test_exact_flow_ends_on_a_true_video(tiny):
     assert (distance.min(1).values < 1e-3 * apart).float().mean() > 0.95
 
 
-def test_first_frames_differ_and_noise_is_standard(tiny):
-    samples = sample(*tiny, 700, rng(), 1)
-    assert len(np.unique(samples.given_centers, axis=0)) == 700
-    noise = samples.states[0]
+def test_noise_is_standard(tiny):
+    noise = sample(*tiny, 700, rng(), 1).states[0]
     assert noise.mean().item() == pytest.approx(0, abs=4 / noise.numel() ** 0.5)
     assert noise.std().item() == pytest.approx(1, abs=3 / noise.numel() ** 0.5)
 
