@@ -136,6 +136,9 @@ def test_the_decoder_starts_affine_unless_it_is_plain(plain):
     torch.manual_seed(0)
     model = Autoencoder(AutoencoderSettings(embed_dim=5, plain=plain))
     a, b = 30 * torch.randn(2, 3, 5)
+    x = torch.randn(1, autoencoder.CHANNELS, 7, 7)
+    assert torch.equal(autoencoder.ResidualBlock(plain)(x), x) != plain
+    assert sum(isinstance(layer, torch.nn.SiLU) for layer in model.decoder) == 2 * plain
     # without the clip, the image of the mean is the mean of the images
     images = [model.decode(z, leak=1.0) for z in ((a + b) / 2, a, b)]
     assert torch.allclose(images[0], (images[1] + images[2]) / 2, atol=1e-4) != plain
