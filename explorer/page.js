@@ -60,20 +60,13 @@ function change(values) {
   drawing ??= requestAnimationFrame(draw);
 }
 
-/** Go to a step, which ends the playing. */
-function goTo(step) {
-  stop();
-  change({ step: Math.min(view.steps, Math.max(0, step)) });
-}
-
 /** Move a point of the view. The square of frame 0, (x, y), stays on the allowed radii. */
 function movePoint(prefix, x, y) {
   const radius = Math.hypot(x, y) || 1e-9;
   const allowed = Math.min(C.RANGE, Math.max(C.RANGE / 4, radius));
   const scale = prefix === "" ? allowed / radius : 1;
-  const limit = VIEW[`${prefix}x`][2];
-  const fit = (value) =>
-    Math.round(1000 * Math.min(limit, Math.max(-limit, value * scale))) / 1000;
+  const [, lowest, highest] = VIEW[`${prefix}x`];
+  const fit = (value) => Number(Math.min(highest, Math.max(lowest, value * scale)).toFixed(3));
   change({ [`${prefix}x`]: fit(x || 1e-9), [`${prefix}y`]: fit(y) });
 }
 
@@ -136,11 +129,12 @@ const text = ([x, y], words, style = "") =>
 
 /** Outline where the squares of a frame truly are, if the video goes one way and if the other. */
 function places(frame) {
-  const [ccw, cw] = orbits([view.x, view.y]).map((centers) => centers[frame]);
-  const outline = ([x, y], half, style) => line(
-    [[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]].map(([i, j]) => [x + i * half, -y + j * half]),
-    style);
-  return outline(ccw, C.HALF_WIDTH + 0.07, "ccw") + outline(cw, C.HALF_WIDTH + 0.02, "cw");
+  const outline = ([x, y], half, style) =>
+    `<rect x="${x - half}" y="${-y - half}" width="${2 * half}" height="${2 * half}"
+      class="${style}"/>`;
+  const [ccw, cw] = orbits([view.x, view.y]);
+  return outline(ccw[frame], C.HALF_WIDTH + 0.07, "ccw") +
+    outline(cw[frame], C.HALF_WIDTH + 0.02, "cw");
 }
 
 function drawFrames() {
@@ -255,9 +249,10 @@ function draw() {
 // ---------------------------------------------------------------- playing
 
 let playTimer;
-function stop() {
+function goTo(step) {
   clearTimeout(playTimer);
   playTimer = undefined;
+  change({ step: Math.min(view.steps, Math.max(0, step)) });
 }
 
 /** One step on, and the next one after a while: the longer, the less is decided. */
@@ -270,7 +265,7 @@ function playOn() {
 
 function playOrPause() {
   if (playTimer) return goTo(view.step);
-  if (view.step === view.steps) change({ step: 0 });
+  if (view.step === view.steps) goTo(0);
   playTimer = setTimeout(playOn, 300);
   change({});
 }
@@ -278,8 +273,8 @@ function playOrPause() {
 // ---------------------------------------------------------------- mouse, touch and keyboard
 
 document.addEventListener("input", ({ target: { name, value } }) => {
+  if (name === "step") return goTo(Number(value));
   const values = { [name]: Number(value) };
-  if (name === "step") stop();
   if (name === "steps") values.step = Math.round((view.step / view.steps) * value); // the same t
   if (value !== "" && isGood({ ...view, ...values })) change(values);
 });
@@ -299,25 +294,19 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-/** Let the points of the view be dragged. The one in the latent plane follows a mouse anyway. */
-function dragPoints() {
-  for (const element of document.querySelectorAll("[data-point]")) {
-    const { point } = element.dataset;
-    const edge = point === "p" ? PLANE : EDGE;
-    const move = (event) => {
-      const box = element.getBoundingClientRect();
-      movePoint(point, edge * (2 * (event.clientX - box.left) / box.width - 1),
-        edge * (1 - 2 * (event.clientY - box.top) / box.height));
-    };
-    element.addEventListener("pointerdown", (event) => {
-      element.setPointerCapture(event.pointerId);
-      move(event);
-    });
-    element.addEventListener("pointermove", (event) => {
-      if (event.buttons || point === "p") move(event);
-    });
-  }
+/** Move the point that the pointer drags. The one in the latent plane follows a mouse anyway. */
+function drag({ target, type, buttons, pointerId, clientX, clientY }) {
+  const element = target.closest("[data-point]");
+  const point = element?.dataset.point;
+  if (type === "pointerdown") element?.setPointerCapture(pointerId);
+  if (!element || !(buttons || point === "p")) return;
+  const edge = point === "p" ? PLANE : EDGE;
+  const box = element.getBoundingClientRect();
+  movePoint(point, edge * ((2 * (clientX - box.left)) / box.width - 1),
+    edge * (1 - (2 * (clientY - box.top)) / box.height));
 }
+document.addEventListener("pointerdown", drag);
+document.addEventListener("pointermove", drag);
 
 // ---------------------------------------------------------------- start
 
@@ -337,16 +326,14 @@ async function start() {
     picture.innerHTML = `<canvas width="${C.FRAME_SIZE}" height="${C.FRAME_SIZE}"></canvas>
       <svg viewBox="${-EDGE} ${-EDGE} ${2 * EDGE} ${2 * EDGE}"></svg>`;
   }
-  dragPoints();
   byId("play").addEventListener("click", playOrPause);
   byId("back").addEventListener("click", () => goTo(view.step - 1));
   byId("next").addEventListener("click", () => goTo(view.step + 1));
   byId("newNoise").addEventListener("click", () =>
     change({ seed: Math.floor(1000 * Math.random()) }));
   addEventListener("hashchange", () => {
-    stop();
     readAddress();
-    change({});
+    goTo(view.step);
     byId("player").scrollIntoView({ behavior: "smooth", block: "nearest" });
   });
   readAddress();
