@@ -1,9 +1,9 @@
 // The networks of autoencoder.py and flow.py and the sampler of sample.py, in plain JavaScript: in
 // the same order and the same words. Only what runs a trained network is here, no training.
 //
-// Arrays are flat: a video latent (7, d) is 7 * d numbers. An image is (size, size, channels), the
-// channels of a pixel side by side, where torch has the channels first. A weight has its "data", its
-// "shape", and the name that it has in the checkpoint. CONSTANTS comes from the Python modules.
+// Arrays are flat: a video latent (7, d) is 7 * d numbers. An image is (size, size, channels): the
+// channels of a pixel lie side by side, where torch has channels first. A weight has its "data",
+// its "shape", and the name that it has in the checkpoint. CONSTANTS comes from the Python modules.
 
 const C = CONSTANTS;
 

@@ -160,10 +160,11 @@ function drawPlot() {
   byId("plot").innerHTML =
     [0, 0.5, 1].map((share) => line([at(0, share), at(view.steps, share)], "axis") +
       text([24, at(0, share)[1] + 4], share, "end")).join("") +
-    text([350, 34], "counter-clockwise", "end") + text([350, 175], "clockwise", "end") +
-    text([30, 190], "step 0") + text([350, 190], `step ${view.steps}`, "end") +
-    line([at(decision, 1.2), at(decision, 0)], "time") +
-    text([at(decision, 0)[0], 12], `decision time, step ${decision.toFixed(1)}`) +
+    text([350, 34], "counter-clockwise", "end") + text([350, 176], "clockwise", "end") +
+    text([30, 196], "step 0") + text([350, 196], `step ${view.steps}`, "end") +
+    (truth.prior.includes(0) ? "" : // nothing to decide
+      line([at(decision, 1.2), at(decision, 0)], "time") +
+      text([at(decision, 0)[0], 12], `decision time, step ${decision.toFixed(1)}`)) +
     line(q.map((share, step) => at(step, share)), "curve") +
     circle(at(view.step, q[view.step]), 6, "now");
 }
@@ -272,15 +273,15 @@ function playOrPause() {
 
 // ---------------------------------------------------------------- mouse, touch and keyboard
 
-document.addEventListener("input", ({ target: { name, value } }) => {
+function onInput({ target: { name, value } }) {
   if (name === "step") return goTo(Number(value));
   const values = { [name]: Number(value) };
   if (name === "steps") values.step = Math.round((view.step / view.steps) * value); // the same t
   if (value !== "" && isGood({ ...view, ...values })) change(values);
-});
+}
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
-document.addEventListener("keydown", (event) => {
+function onKey(event) {
   const { key, target } = event;
   const [dx, dy] = ARROWS[key] ?? [0, 0];
   const point = target.dataset.point;
@@ -292,21 +293,19 @@ document.addEventListener("keydown", (event) => {
   else if (dx) goTo(view.step + dx);
   else return;
   event.preventDefault();
-});
+}
 
 /** Move the point that the pointer drags. The one in the latent plane follows a mouse anyway. */
-function drag({ target, type, buttons, pointerId, clientX, clientY }) {
+function onPointer({ target, type, pointerId, clientX, clientY }) {
   const element = target.closest("[data-point]");
   const point = element?.dataset.point;
   if (type === "pointerdown") element?.setPointerCapture(pointerId);
-  if (!element || !(buttons || point === "p")) return;
+  if (point !== "p" && !element?.hasPointerCapture(pointerId)) return;
   const edge = point === "p" ? PLANE : EDGE;
   const box = element.getBoundingClientRect();
   movePoint(point, edge * ((2 * (clientX - box.left)) / box.width - 1),
     edge * (1 - (2 * (clientY - box.top)) / box.height));
 }
-document.addEventListener("pointerdown", drag);
-document.addEventListener("pointermove", drag);
 
 // ---------------------------------------------------------------- start
 
@@ -331,6 +330,10 @@ async function start() {
   byId("next").addEventListener("click", () => goTo(view.step + 1));
   byId("newNoise").addEventListener("click", () =>
     change({ seed: Math.floor(1000 * Math.random()) }));
+  addEventListener("input", onInput);
+  addEventListener("keydown", onKey);
+  addEventListener("pointerdown", onPointer);
+  addEventListener("pointermove", onPointer);
   addEventListener("hashchange", () => {
     readAddress();
     goTo(view.step);
