@@ -171,6 +171,17 @@ function drawPlot() {
 
 // ---------------------------------------------------------------- latent plane and mixing
 
+/** Encode a grid of squares, row by row, so that the page can be used meanwhile. */
+const grid = []; // 21 rows of 21 latents
+async function encodeGrid() {
+  const axis = Array.from({ length: 21 }, (_, i) => C.RANGE * (i / 10 - 1));
+  for (const y of axis) {
+    await new Promise((done) => setTimeout(done, 20));
+    grid.push(axis.map((x) => networks[2].space.encode([x, y])));
+  }
+  change({});
+}
+
 function drawPlane() {
   byId("noPlane").hidden = view.d === 2;
   byId("plane").hidden = view.d !== 2;
@@ -178,12 +189,8 @@ function drawPlane() {
   const { states, means, truth } = currentSample();
   const at = ([x, y]) => [x, -y];
   const latent = (latents, frame) => at(latents.subarray(2 * frame - 2, 2 * frame));
-  const grid = remember("grid", "", () => {
-    const axis = Array.from({ length: 21 }, (_, i) => C.RANGE * (i / 10 - 1));
-    const rows = axis.map((y) => axis.map((x) => at(networks[2].space.encode([x, y]))));
-    const columns = axis.map((_, i) => rows.map((row) => row[i]));
-    return [...rows, ...columns].map((points) => line(points, "axis")).join("");
-  });
+  const net = [...grid, ...grid.map((_, i) => grid.map((row) => row[i]))].map((points) =>
+    line(points.map(at), "axis"));
   const truePlaces = FRAMES.map((i) => circle(latent(truth.continuations[0], i), 0.2, "ccw"));
   const walkers = FRAMES.map((i) => {
     const [x, y] = latent(states[view.step], i);
@@ -193,7 +200,7 @@ function drawPlane() {
   const [x, y] = at([view.px, view.py]);
   const cross =
     line([[x - 0.15, y], [x + 0.15, y]], "now") + line([[x, y - 0.15], [x, y + 0.15]], "now");
-  byId("latents").innerHTML = [grid, ...truePlaces, ...walkers, cross].join("");
+  byId("latents").innerHTML = [...net, ...truePlaces, ...walkers, cross].join("");
   drawFrame(byId("probe"), networks[2].space.decode(Float64Array.of(view.px, view.py))[0]);
 }
 
@@ -342,6 +349,7 @@ async function start() {
   readAddress();
   document.querySelector("main").hidden = false;
   draw();
+  await encodeGrid();
 }
 
 start().catch((error) => {
