@@ -138,15 +138,15 @@ def draw(numbers: dict[str, Any]) -> Figure:
     line.plot([2, 30], [2, 30], color=GREY, lw=1, label="as predicted")
     timed = {name: value for name, value in numbers.items() if not name.endswith("steps")}
     x = [50 * value["t_S"]["mean"] for value in timed.values()]
-    for i, (label, look, color) in enumerate((("exact", "s", GREY), ("learned", "o", BLUE))):
+    for i, (which, look, color) in enumerate((("exact", "s", GREY), ("learned", "o", BLUE))):
         y = [50 * value["halfway"]["mean"][i] for value in timed.values()]
-        line.plot(x, y, look, color=color, label=label)
+        line.plot(x, y, look, color=color, label=which)
     for name, *point in zip(timed, x, y):
         side, offset = ("left", 8) if name in ON_THE_RIGHT else ("right", -8)
         line.annotate(name, point, (offset, -3), textcoords="offset points", ha=side)
     line.set(xlabel="predicted: $t_S$, in steps of 50", ylabel="direction decided, in steps of 50")
     line.set_title("Decided at $t_S$; by the learned flow\nat large d a little later")
-    line.set(xscale="log", yscale="log", xlim=(0.55, 110), ylim=(2, 30))
+    line.set(xscale="log", yscale="log", xlim=(0.4, 200), ylim=(2, 30))
     for axis in (line.xaxis, line.yaxis):
         axis.set_ticks([3, 5, 10, 20], ["3", "5", "10", "20"])
         axis.set_minor_locator(NullLocator())

@@ -65,7 +65,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
         plot.errorbar(dim, mean, std, fmt=marker, color=ORANGE, label=f"null: {name}")
     plot.set(xscale="log", xlabel="embedding dimension d", ylim=(-0.02, 1.05))
     plot.set(ylabel="share of frames with one square")
-    plot.set_title("Early states show about what decoded noise shows: one square at d = 2 only")
+    plot.set_title("Early states show about what decoded noise shows; at d = 2 that is one square")
     plot.set_xticks(DIMS, [str(dim) for dim in DIMS])
     plot.minorticks_off()
     plot.legend()

@@ -2,14 +2,14 @@
 
     python -m study.tables
 
-RESULTS.md is written as a whole. In the README, what stands between <!--PATH--> and <!--/--> is
-replaced; the marks are not seen on the page. PATH leads to a number, file first, then keys and
-places, as in `superposition/contrast/d = 100/learned mean/mean/0/0 = %.2f`.
+RESULTS.md is written as a whole. In the README, what stands between <!--PATH = FORMAT--> and
+<!--/--> is replaced; the marks are not seen on the page. PATH leads to a number, file first, then
+keys and places, as in `superposition/contrast/d = 100/learned mean/mean/0/0`.
 """
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,15 @@ from typing import Any
 import numpy as np
 
 from data import replacing, run
-from study.commitment import BRANCH_STEPS
-from study.dimension import DEEP, SMALL
 
 ROOT = Path(__file__).resolve().parent.parent
 MARK = re.compile(r"(<!--([a-z][^>\n]*) = ([^>\n]*)-->).*?(<!--/-->)")
+SHOWN = (0, 2, 5, 10, 15, 20, 30)  # sampling steps
+DRAWN = ("additivity error", "midpoints", "midpoint brightness")
+RECIPE_HEAD = [
+    *("", "spread", "training steps", "centre error, px", "step 10", "step 20", "step 50"),
+    *("posterior mean, step 20", "two or more, step 20", "correlation"),
+]
 
 
 @dataclass(frozen=True)
@@ -40,26 +44,65 @@ class TablesSettings:
             raise ValueError(f"--readme {self.readme} is not a file")
 
 
-def part(value: dict[str, Any], *place: int) -> dict[str, Any]:
-    """Mean and standard deviation over the seeds, at this place in the lists."""
+# ---------------------------------------------------------------- numbers as text
+
+
+def look_up(numbers: Any, path: str) -> Any:
+    """What a path such as `blobs/2/null` leads to. A place behind a mean and standard deviation
+    over the seeds is one in both.
+
+    Raises:
+        ValueError: it leads nowhere.
+    """
+    value = numbers
+    try:
+        for key in path.split("/"):
+            if isinstance(value, dict) and key not in value:
+                value = {name: value[name][int(key)] for name in ("mean", "std")}
+            else:
+                value = value[int(key)] if isinstance(value, list) else value[key]
+    except (KeyError, IndexError, TypeError, ValueError):
+        raise ValueError(f"{path} is asked for, which no JSON file holds") from None
+    return value
+
+
+def percent(values: Iterable[float]) -> str:
+    """Shares in percent."""
+    return " / ".join(f"{100 * value:.1f}" for value in values)
+
+
+def text(value: Any) -> str:
+    """Mean and standard deviation of a number; or, of blobs at places, the means at the other place
+    / at the controls / at the taken place, in percent; anything else as it is."""
+    if not isinstance(value, dict):
+        return f"{value}"
     mean, std = value["mean"], value["std"]
-    for i in place:
-        mean, std = mean[i], std[i]
-    return {"mean": mean, "std": std}
+    if isinstance(mean, list):
+        return percent(mean[:3])
+    form = ".1f" if mean >= 10 else ".1e" if 0 < mean < 1e-3 else ".3f"
+    return f"{mean:{form}} ({std:{form}})"
 
 
-def cell(value: dict[str, Any], *place: int, digits: int = 3) -> str:
-    """The same as text."""
-    value = part(value, *place)
-    return f"{value['mean']:.{digits}f} ({value['std']:.{digits}f})"
+def cell(numbers: dict[str, Any], path: str) -> str:
+    """What a path leads to, as text; with a * in it, the means of all that it can lead to, or, of
+    many, the least and the largest."""
+    head, star, tail = path.partition("*/")
+    if not star:
+        return text(look_up(numbers, path))
+    folder, _, start = head.rpartition("/")
+    matching = [value for name, value in look_up(numbers, folder).items() if name.startswith(start)]
+    found = [look_up(value, tail) for value in matching]
+    found = [value["mean"] if isinstance(value, dict) else value for value in found]
+    if len(found) > 4:
+        return f"{min(found):.3f} to {max(found):.3f}"
+    return ", ".join(f"{value:.3f}" for value in found)
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table; rows may end early."""
-    head = list(head)
-    filled_up = ([*row, *[""] * len(head)][: len(head)] for row in rows)
-    lines = [head, ["---"] * len(head), *filled_up]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def table(rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table; the first row is its head, and others may end early."""
+    head, *others = (list(row) for row in rows)
+    filled_up = [(row + [""] * len(head))[: len(head)] for row in others]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *filled_up])
 
 
 def cases(numbers: dict[str, Any]) -> dict[str, Any]:
@@ -71,325 +114,212 @@ def cases(numbers: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def grid(numbers: dict[str, Any], columns: Iterable[str], flipped: bool = False) -> str:
+    """A row for each case, a column for each path; flipped, the other way round."""
+    rows = [[case, *[cell(value, path) for path in columns]] for case, value in numbers.items()]
+    rows.insert(0, ["", *columns])
+    return table(zip(*rows) if flipped else rows)
+
+
+def scalars(numbers: dict[str, Any]) -> list[str]:
+    """The names of the results that are a single number, in the first case."""
+    first = next(iter(numbers.values()))
+    return [name for name, value in first.items() if np.ndim(value["mean"]) == 0]
+
+
 # ---------------------------------------------------------------- the tables
 
 
-def scalars(numbers: dict[str, Any]) -> str:
-    """A row for each case, a column for each of its results that is a single number."""
-    rows = cases(numbers)
-    keys = [key for key, value in next(iter(rows.values())).items() if np.ndim(value["mean"]) == 0]
-    return table(
-        ["", *keys], ([name, *[cell(value[key]) for key in keys]] for name, value in rows.items())
-    )
-
-
-def percent(values: Iterable[float]) -> str:
-    """Shares in percent."""
-    return " / ".join(f"{100 * value:.1f}" for value in values)
-
-
-def places(value: dict[str, Any], *place: int) -> str:
-    """Blobs at the other place / at the controls / at the taken place, in percent."""
-    return percent(part(value, *place)["mean"][:3])
-
-
-def benchmark_table(numbers: dict[str, Any]) -> str:
-    """Mean, lowest and highest of each measure."""
-    both = cases(numbers)
-    rows = []
-    for name in both["d = 2"]:
-        row = [name]
-        for value in both.values():
-            seeds, mean = value[name]["seeds"], value[name]["mean"]
-            low, high = min(seeds), max(seeds)
-            row.append(
-                f"{mean:.4g} ({low:.4g}, seed {seeds.index(low)}; {high:.4g}, seed {seeds.index(high)})"
-            )
-        rows.append(row)
-    return table(["mean (lowest; highest)", *both], rows)
-
-
-SHOWN = (0, 2, 5, 10, 15, 20, 30)
-
-
-def superposition_tables(numbers: dict[str, Any]) -> list[str]:
-    """Blobs at the places, two or more blobs, and light at the places, over the steps."""
-    blobs, several, light = [], [], []
-    for name, value in numbers["contrast"].items():
-        for key in ("learned state", "exact state", "learned mean", "exact mean", "learned null"):
-            at = [0] if "null" in key else [numbers["steps"].index(k) for k in SHOWN]
-            label = [name, key.replace("mean", "posterior mean").replace("learned null", "noise")]
-            blobs.append([*label, *[places(value[key], i) for i in at]])
-            several.append([*label, *[percent(part(value[key], i)["mean"][3:]) for i in at]])
-            rows = [part(value[f"{key} light"], i)["mean"] for i in at]
-            light.append([*label, *[percent((a, (b + c) / 2, d)) for a, b, c, d in rows]])
-    head = ["", "", *[f"step {k}" for k in SHOWN]]
-    return [
-        "Frames 1-3, 5-7 with a blob at the other place / at the controls / at the taken place, in %:",
-        table(head, blobs),
-        "Light at these places, in % of white:",
-        table(head, light),
-        "Frames 4 / frames 1-3, 5-7 with two or more squares, in %:",
-        table(head, several),
-    ]
+def superposition_tables(numbers: dict[str, Any]) -> Iterator[str]:
+    """Blobs at the places, light at the places, and two or more blobs, over the steps."""
+    readouts = ("learned state", "exact state", "learned mean", "exact mean", "learned null")
+    for caption, suffix, parts in (
+        (
+            "Frames 1-3, 5-7 with a blob at the other place / controls / taken place, in %:",
+            "",
+            [[0], [1], [2]],
+        ),
+        ("Light at these places, in % of white:", " light", [[0], [1, 2], [3]]),
+        ("Frames 4 / frames 1-3, 5-7 with two or more squares, in %:", "", [[3], [4]]),
+    ):
+        rows = [["", *[f"step {k}" for k in SHOWN]]]
+        for name, readout in ((n, r) for n in numbers["contrast"] for r in readouts):
+            means = np.array(numbers["contrast"][name][readout + suffix]["mean"])
+            steps = [numbers["steps"].index(k) for k in SHOWN] if len(means) > 1 else [0]
+            label = readout.replace("mean", "posterior mean").replace("learned null", "noise")
+            cells = [percent(means[i, part].mean() for part in parts) for i in steps]
+            rows.append([f"{name}, {label}", *cells])
+        yield from (caption, table(rows))
 
 
 def recipe_table(numbers: dict[str, Any]) -> str:
     """A row for each case and length of training."""
-    rows, steps = [], numbers["steps"]
+    rows = [RECIPE_HEAD]
+    at_10, at_20, at_50 = (numbers["steps"].index(k) for k in (10, 20, 50))
     for name, value in cases(numbers).items():
         for i, spread in enumerate(value["scale"]["mean"]):
-            state = [places(value["state"], i, k) for k in range(1, len(steps))]
-            same, neighbours = part(value["carry-over"], i, steps.index(20))["mean"]
-            rows.append(
-                [
-                    name,
-                    f"{spread:.2f}",
-                    f"{numbers['lengths'][i]}",
-                    cell(value["centre error"], i, digits=2),
-                    *state,
-                    places(value["mean"], i, 1),
-                    f"{same:.2f} / {neighbours:.2f}",
-                ]
-            )
-    head = ["", "spread", "training steps", "centre error, px", *[f"step {k}" for k in steps[1:]]]
-    return table([*head, "posterior mean, step 20", "step 20's correlation with step 0"], rows)
+            state = value["state"]["mean"][i]
+            rows.append([name, f"{spread:.2f}", f"{numbers['lengths'][i]}"])
+            rows[-1].append(text(look_up(value, f"centre error/{i}")))
+            rows[-1].extend(percent(state[k][:3]) for k in (at_10, at_20, at_50))
+            rows[-1].append(percent(value["mean"]["mean"][i][-1][:3]))
+            rows[-1].append(percent(state[at_20][4:]))
+            rows[-1].append("{:.2f} / {:.2f}".format(*value["carry-over"]["mean"][i][at_20]))
+    return table(rows)
 
 
-def claim_rows(everything: dict[str, Any]) -> list[list[str]]:
-    """The post's claims: what is measured, a null or control, and the verdict."""
-    quality, one = everything["benchmark"], everything["dimension"]
-    known, seen = everything["representing"]["cases"], everything["superposition"]
-    recipe, tears = everything["post_recipe"], everything["tearing"]
-    both = ("d = 2", "d = 100")
-    state = seen["contrast"]["d = 100"]["learned state"]
-    at_20 = seen["steps"].index(20)
-    like = recipe["like the post"]
+# A claim, what is measured, its null or control, and the verdict; blank lines between claims
+CLAIMS = """
+the post | measured | null or control | verdict
+
+*d* = 2 works, *d* = 100 too
+| videos right: {benchmark/d = 2/learned: videos right}; {benchmark/d = 100/learned: videos right}
+| exact flow: {benchmark/d = 2/exact: videos right}; {benchmark/d = 100/exact: videos right}
+| holds
+
+*d* = 2: always exactly one square
+| worst step: {dimension/2/worst step}
+| decoded noise: {dimension/2/null}; at latent scale 0.3: {dimension/d = 2, latent scale 0.3/null}
+| holds where the noise covers the latent plane and no more; it tells about the decoder
+
+*d* = 100: the one-square constraint can be broken
+| one square, worst step: {dimension/100/worst step}
+| decoded noise: {dimension/100/null}; two hidden layers: {dimension/d = 100, two hidden layers/null}
+| holds for early states, which are mostly decoded noise; not for a deep decoder
+
+step 20: frame 1/2 appears to represent both possibilities
+| other / control / taken place, %: this repo's state
+  {superposition/contrast/d = 100/learned state/13}; of guessed recipes about as accurate as the
+  post's the nearest, {post_recipe/like the post/case}, {post_recipe/like the post/one/0}
+| with two given frames {post_recipe/like the post/two}; at the end of sampling
+  {post_recipe/like the post/one/1}. Frames with two or more squares at step 20, %: such recipes,
+  least / most, {post_recipe/like the post/several}, the post {post_recipe/like the post/post, several};
+  {pictures/d = 100/extra blobs at the other place} of its {post_recipe/like the post/post, extra}
+  extra squares are at the other place
+| a real, small excess, larger the less the flow is trained, and gone when two frames are given; but
+  much of it is still there at the end. No guessed recipe has both the accuracy and the noise of the
+  post's step 20
+
+hypothesis: the neural code leverages this flexibility to represent distributions
+| calibration error of q, all *d* and depths: {representing/cases/*/q error}
+| exact posterior: {representing/cases/*/exact error}; distance of q from it {representing/cases/*/q to exact}, of one who says 1/2
+  {representing/cases/*/prior to exact}
+| represented at every *d*, most sharply at *d* = 2, where only one square can be drawn: the
+  flexibility isn't needed for it
+
+bottleneck dimension controls the strategy
+| two squares in the posterior mean at step 0: {representing/cases/d = 2, 0 hidden/shown/1} at
+  *d* = 2, {representing/cases/d = 100, 0 hidden/shown/1} at 100
+| *d* = 100, two hidden layers: {representing/cases/d = 100, 2 hidden/shown/1}; largest distance
+  between shown and the decoder's midpoints, all cases: {post_recipe/like the post/off}
+| only through the decoder: what is seen is what it draws for the mean of two latents
+
+grid nice at range 0.2, warped at 0.4, two sections at 0.8
+| warp, plain: {tearing/plain, range */warp}; with hard edges: {tearing/plain, hard edges, range */warp}; cut straight at 0.8:
+  {tearing/plain, range 0.8/cut straight/mean} and {tearing/plain, hard edges, range 0.8/cut straight/mean} of the seeds
+| the post's own: {pictures/range */warp}; blur: {tearing/blur, range */warp}
+| holds for the plain decoder, with hard edges and with soft ones: the post's warps lie within the
+  spread of its seeds; a straight mirrored cut, as in the post, is the exception
+
+it depends on the overlap of nearby images
+| seeds that fold at range / half width 1, 2, 4: no blur {tearing/no blur, range */folds}; plain {tearing/plain, range */folds}
+| squares of half the size: {tearing/no blur, half width 0.1, range */folds}; {tearing/plain, half width 0.1, range */folds}; blur:
+  {tearing/blur, range */folds}
+| holds: the less squares overlap, the more seeds fold
+"""
+
+
+def claims_table(everything: dict[str, Any]) -> str:
+    """CLAIMS, filled in."""
+    recipe, known = everything["post_recipe"], everything["representing"]["cases"].values()
+    like, at_20 = recipe["like the post"], recipe["steps"].index(20)
     case, i = like["nearest"]
-    like_20 = recipe["steps"].index(20)
-
-    def right(which: str) -> str:
-        return ", ".join(cell(quality[d][f"{which}: videos right"]) for d in both)
-
-    def warps(recipe: str) -> str:
-        return ", ".join(cell(tears[f"{recipe}, range {r}"]["warp"]) for r in ("0.2", "0.4", "0.8"))
-
-    def rates(name: str, key: str, ranges: tuple[str, ...] = ("0.2", "0.4", "0.8")) -> str:
-        return ", ".join(f"{tears[f'{name}, range {r}'][key]['mean']:.2f}" for r in ranges)
-
-    small = ("0.1", "0.2", "0.4")
-    own = ", ".join(f"{everything['pictures'][f'range {r}']['warp']:.3f}" for r in (0.2, 0.4, 0.8))
-    errors = [value["q error"]["mean"] for value in known.values()]
-    ideal = [value["exact error"]["mean"] for value in known.values()]
-    near, far = (
-        [value[f"{what} to exact"]["mean"] for value in known.values()] for what in ("q", "prior")
-    )
-    points = [(value["midpoints"]["mean"], value["shown"]["mean"][1]) for value in known.values()]
-    off = max(abs(x - y) for x, y in points)
-    return [
-        [
-            "*d* = 2 works, *d* = 100 too",
-            f"videos right, *d* = 2, 100: {right('learned')}",
-            f"exact flow: {right('exact')}",
-            "holds",
-        ],
-        [
-            "*d* = 2: always exactly one square",
-            f"worst step: {cell(one['2']['worst step'])}",
-            f"decoded noise: {cell(one['2']['null'])}; at latent scale 0.3: {cell(one[SMALL]['null'])}",
-            "holds where the noise covers the latent plane and no more; it tells about the decoder",
-        ],
-        [
-            "*d* = 100: the one-square constraint can be broken",
-            f"one square, worst step: {cell(one['100']['worst step'])}",
-            f"decoded noise: {cell(one['100']['null'])}; two hidden layers: {cell(one[DEEP]['null'])}",
-            "holds for early states, which are mostly decoded noise; not for a deep decoder",
-        ],
-        [
-            "step 20: frame 1/2 appears to represent both possibilities",
-            (
-                f"other / control / taken place, %: this repo's state {places(state, at_20)}; guessed"
-                f" recipes about as accurate as the post's: other, least / most, {percent(like['other'])},"
-                f" controls {percent(like['controls'])}"
-            ),
-            (
-                f"{case}, {recipe['lengths'][i]} steps: {places(recipe[case]['state'], i, like_20)}, with"
-                f" two given frames {places(recipe[case + ', two given frames']['state'], i, like_20)}; at"
-                f" the end of sampling {places(recipe[case]['state'], i, -1)}"
-            ),
-            VERDICT_STEP_20,
-        ],
-        [
-            "hypothesis: the neural code leverages this flexibility to represent distributions",
-            f"calibration error of q, {len(errors)} pairs of *d* and depth: {min(errors):.3f} to {max(errors):.3f}",
-            (
-                f"exact posterior: {min(ideal):.3f} to {max(ideal):.3f}; distance of q from it"
-                f" {min(near):.3f} to {max(near):.3f}, of one who says 1/2 {min(far):.2f} to {max(far):.2f}"
-            ),
-            (
-                "represented at every *d*, most sharply at *d* = 2, where only one square can be drawn: the"
-                " flexibility isn't needed for it"
-            ),
-        ],
-        [
-            "bottleneck dimension controls the strategy",
-            (
-                f"two squares in the posterior mean at step 0: {cell(known['d = 2, 0 hidden']['shown'], 1)}"
-                f" at *d* = 2, {cell(known['d = 100, 0 hidden']['shown'], 1)} at 100"
-            ),
-            (
-                f"*d* = 100, two hidden layers: {cell(known['d = 100, 2 hidden']['shown'], 1)}; largest"
-                f" distance between shown and the decoder's midpoints, all cases: {off:.2f}"
-            ),
-            "only through the decoder: what is seen is what it draws for the mean of two latents",
-        ],
-        [
-            "grid nice at range 0.2, warped at 0.4, two sections at 0.8",
-            (
-                f"warp, plain: {warps('plain')}; with hard edges:"
-                f" {warps('plain, hard edges')}; cut straight at 0.8, share of the seeds:"
-                f" {rates('plain', 'cut straight', ('0.8',))},"
-                f" {rates('plain, hard edges', 'cut straight', ('0.8',))}"
-            ),
-            f"the post's own: {own}; blur: {warps('blur')}",
-            VERDICT_GRID,
-        ],
-        [
-            "it depends on the overlap of nearby images",
-            (
-                "share of seeds that fold at range / half width 1, 2, 4: no blur"
-                f" {rates('no blur', 'folds')}, plain {rates('plain', 'folds')}"
-            ),
-            (
-                f"squares of half the size: {rates('no blur, half width 0.1', 'folds', small)},"
-                f" {rates('plain, half width 0.1', 'folds', small)}; blur: {rates('blur', 'folds')}"
-            ),
-            "holds: the less squares overlap, the more seeds fold",
-        ],
-    ]
+    own = everything["pictures"]["d = 100"]
+    one, two = (recipe[case + end]["state"]["mean"][i] for end in ("", ", two given frames"))
+    several = [recipe[name]["state"]["mean"][j][at_20][4] for name, j in like["cases"]]
+    counts = own["blobs in frames 1-7, steps 0, 20, 50"][1]
+    like |= {
+        "case": f"{case}, {recipe['lengths'][i]} steps",
+        "one": [percent(one[k][:3]) for k in (at_20, -1)],
+        "two": percent(two[at_20][:3]),
+        "several": percent([min(several), max(several)]),
+        "post, several": percent([np.mean([count > 1 for count in counts])]),
+        "post, extra": len(own["extra blobs, in frame"]),
+        "off": max(abs(v["shown"]["mean"][1] - v["midpoints"]["mean"]) for v in known),
+    }
+    blocks = [" ".join(block.split()) for block in CLAIMS.strip().split("\n\n")]
+    rows = [re.sub("{(.*?)}", lambda m: cell(everything, m[1]), block) for block in blocks]
+    return table(row.split(" | ") for row in rows)
 
 
-VERDICT_STEP_20 = (
-    "a real, small excess, larger the less the flow is trained, and gone when two frames are given; but"
-    " much of it is still there at the end. No guessed recipe has both the accuracy and the noise of"
-    " the post's step 20, whose extra squares are no nearer to the other place than to the controls"
-)
-VERDICT_GRID = (
-    "holds for the plain decoder, with hard edges and with soft ones: the post's warps lie within the"
-    " spread of its seeds; a straight mirrored cut, as in the post, is the exception"
-)
+# ---------------------------------------------------------------- the two pages
+
+INTRODUCTION = """Filled in by `python -m study.tables` from the JSON files in
+[figures/](../figures). All numbers are over five seeds (20 under Tearing), each with its own
+autoencoder and flow: mean and, in brackets, standard deviation. A square is a blob: a connected
+piece (corners connect) of at least 4 pixels, at least half as bright as the frame's maximum, which
+must be 0.15 or more. `python -m study.all` runs the commands in the order of this page, and a
+network counts for the first that needs it. "plain" is the ordinary decoder without blur, `--plain
+--blur 0`."""
+
+TEARING_NOTE = """20 seeds each; five for squares of half the size. "folds" and "cut straight" are
+shares of the seeds."""
+RECIPE_NOTE = """Frames 1-3, 5-7 of the state with a blob at the other place / at the controls / at
+the taken place, in %; radius above 0.55. "two or more" squares, in %; "correlation" of step 20 with
+step 0, of the same frame / of others."""
 
 
 def results(everything: dict[str, Any]) -> str:
     """The whole of RESULTS.md."""
-    parts = ["# Results", RESULTS_INTRODUCTION]
-    head = ["the post", "measured", "null or control", "verdict"]
-    parts.extend(["## The post's claims", table(head, claim_rows(everything))])
+    parts = ["# Results", INTRODUCTION, "## The post's claims", claims_table(everything)]
 
-    def section(name: str, *content: str, command: str | None = None) -> None:
-        cost = everything[name]["cost"]
-        command = command or f"python -m study.{name}"
+    def section(name: str, *content: str, command: str = "") -> None:
+        minutes = "{minutes:.1f} minutes on {cores} cores".format(**everything[name]["cost"])
         parts.append(f"## {name.replace('_', ' ').capitalize()}")
-        parts.append(
-            f"`{command}` ({cost['minutes']:.1f} minutes on {cost['cores']} cores, the last time)"
-        )
+        parts.append(f"`{command or f'python -m study.{name}'}`: {minutes}")
         parts.extend([f"![{name}](../figures/{name}.png)", *content])
 
-    section("benchmark", benchmark_table(everything["benchmark"]))
-    section("dimension", "Share of frames with one square:", scalars(everything["dimension"]))
+    numbers = cases(everything["benchmark"])
+    section("benchmark", grid(numbers, scalars(numbers), flipped=True))
+    numbers = cases(everything["geometry"])
+    section("geometry", grid(numbers, scalars(numbers)), command="python analyze.py geometry")
     numbers = everything["representing"]
+    told = scalars(numbers["80 % ccw"])
     section(
         "representing",
         '"shown" is the share of frames with two or more squares in the posterior mean at step 0.',
-        scalars({name: with_shown(value) for name, value in numbers["cases"].items()}),
+        grid(numbers["cases"], [*told, "shown/1", *DRAWN]),
         "Trained on videos of which 80 % run counter-clockwise:",
-        scalars(numbers["80 % ccw"]),
+        grid(numbers["80 % ccw"], told),
         "With two given frames there is nothing to decide:",
-        scalars({name: with_shown(value) for name, value in numbers["two given frames"].items()}),
+        grid(numbers["two given frames"], ["shown/1"]),
     )
     section("superposition", *superposition_tables(everything["superposition"]))
-    numbers = everything["commitment"]
-    timed = {
-        name: {
-            "t_S": value["t_S"],
-            "decided, exact": part(value["halfway"], 0),
-            "decided, learned": part(value["halfway"], 1),
-            "mean excess loss": value["mean excess"],
-        }
-        for name, value in cases(numbers).items()
-    }
-    kept = {name: value["kept"] for name, value in cases(numbers).items() if "kept" in value}
+    numbers = cases(everything["dimension"])
+    section("dimension", "Share of frames with one square:", grid(numbers, scalars(numbers)))
+    numbers = cases(everything["commitment"])
     section(
         "commitment",
-        "Times t of the flow, 0 to 1:",
-        scalars(timed),
-        "Share of the branches that keep the direction, exact / learned flow:",
-        table(
-            ["new noise at step", *[str(k) for k in BRANCH_STEPS]],
-            [
-                [name, *[f"{a:.2f} / {b:.2f}" for a, b in zip(*value["mean"])]]
-                for name, value in kept.items()
-            ],
-        ),
+        "Times t of the flow, 0 to 1; decided by the exact posterior and by the learned flow:",
+        grid(numbers, ["t_S", "halfway/0", "halfway/1", "mean excess"]),
     )
-    section("geometry", scalars(everything["geometry"]), command="python analyze.py geometry")
-    section(
-        "tearing",
-        '20 seeds each; five for squares of half the size. "folds" and "cut straight" are shares'
-        " of the seeds.",
-        scalars(everything["tearing"]),
-    )
-    section(
-        "post_recipe",
-        "Frames 1-3, 5-7 of the state with a blob at the other place / at the controls / at the taken"
-        " place, in %; radius above 0.55:",
-        recipe_table(everything["post_recipe"]),
-    )
+    numbers = cases(everything["tearing"])
+    section("tearing", TEARING_NOTE, grid(numbers, scalars(numbers)))
+    section("post_recipe", RECIPE_NOTE, recipe_table(everything["post_recipe"]))
     own = everything["pictures"]
-    parts += [
-        "## Pictures",
-        "`python -m study.pictures FOLDER`: the post's own pictures, one each.",
-    ]
+    note = "`python -m study.pictures FOLDER`: the post's own pictures, one each."
+    parts.extend(["## Pictures", note])
     for names in (("d = 2", "d = 100"), ("range 0.2", "range 0.4", "range 0.8")):
-        rows = [[key, *[f"{own[name][key]}" for name in names]] for key in own[names[0]]]
-        parts.append(table(["", *names], rows))
+        parts.append(grid({name: own[name] for name in names}, own[names[0]], flipped=True))
     return "\n\n".join(parts) + "\n"
 
 
-def with_shown(value: dict[str, Any]) -> dict[str, Any]:
-    """The share of two or more squares as a single number."""
-    return value | {"shown": part(value["shown"], 1)}
+# ---------------------------------------------------------------- the README, and the command line
 
 
-RESULTS_INTRODUCTION = """Filled in by `python -m study.tables` from the JSON files in
-[figures/](../figures). All numbers are over five seeds (20 under Tearing), each with its own
-autoencoder and flow: mean and, in brackets, standard deviation. A square is a blob: a connected
-piece (corners connect) of at least 4 pixels, at least half as bright as the frame's maximum, which
-must be 0.15 or more. Minutes are those of the last run, which may have found networks trained.
-"plain" is the ordinary decoder without blur, `--plain --blur 0`."""
-
-
-# ---------------------------------------------------------------- the README's numbers
-
-
-def look_up(everything: dict[str, Any], path: str, form: str) -> str:
-    """The number that a path such as `blobs/2/null/mean/1` leads to, as text.
-
-    Raises:
-        ValueError: it leads nowhere.
-    """
-    value: Any = everything
-    try:
-        for key in path.split("/"):
-            value = value[int(key)] if isinstance(value, list) else value[key]
-        return form % value
-    except (KeyError, IndexError, TypeError, ValueError):
-        raise ValueError(f"the README asks for {path}, which no JSON file holds") from None
-
-
-def filled(text: str, everything: dict[str, Any]) -> str:
-    """The text with its marked places filled in."""
-    return MARK.sub(lambda m: m[1] + look_up(everything, m[2], m[3]) + m[4], text)
+def filled(page: str, everything: dict[str, Any]) -> str:
+    """The page with its marked places filled in."""
+    return MARK.sub(lambda m: f"{m[1]}{m[3] % look_up(everything, m[2])}{m[4]}", page)
 
 
 def main(settings: TablesSettings) -> None:
@@ -397,9 +327,9 @@ def main(settings: TablesSettings) -> None:
     files = settings.out_dir.glob("*.json")
     everything = {path.stem: json.loads(path.read_text()) for path in files}
     readme = filled(settings.readme.read_text(), everything)
-    for path, text in ((settings.results, results(everything)), (settings.readme, readme)):
+    for path, page in ((settings.results, results(everything)), (settings.readme, readme)):
         with replacing(path) as temporary:
-            temporary.write_text(text)
+            temporary.write_text(page)
         print(f"{path}: filled in from {settings.out_dir}")
 
 
