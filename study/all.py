@@ -27,7 +27,8 @@ def main(settings: SweepSettings) -> None:
     for name in QUESTIONS:
         answer(name)
     opening.main(settings)
-    tables.main(tables.TablesSettings(out_dir=settings.out_dir))
+    if settings.out_dir == SweepSettings.out_dir:  # the pages tell of this folder alone
+        tables.main(tables.TablesSettings())
 
 
 if __name__ == "__main__":
