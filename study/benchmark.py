@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
@@ -22,14 +21,12 @@ from tqdm import tqdm
 import autoencoder
 import flow
 from analyze import BLUE, ORANGE, SweepSettings, count_blobs, over_seeds
-from data import FRAME_SIZE, PIXEL, orbits, render
+from data import FRAME_SIZE, PIXEL, orbits
 from flow import FlowSettings
 from sample import decode_videos, sample
 from study import command
 from study.representing import APART
 from study.superposition import FRAMES
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def centroids(frames: np.ndarray) -> np.ndarray:
@@ -56,22 +53,6 @@ def center_errors(frames: np.ndarray, true_orbits: np.ndarray) -> tuple[np.ndarr
     return distance[np.arange(len(frames)), direction], direction
 
 
-def flatness(settings: FlowSettings) -> float:
-    """Standard deviation of the brightness inside decoded squares, one pixel away from their
-    edges, on 1000 fresh frames."""
-    model, _ = autoencoder.load_or_train(settings)
-    rng = np.random.default_rng((settings.seed, 10))
-    centers = rng.uniform(-settings.range, settings.range, (1000, 2))
-    frames = torch.from_numpy(render(centers, settings))
-    decoded = model.decode(model.encode(frames)).detach().numpy()
-    x, y = (
-        np.abs(np.linspace(-1, 1, FRAME_SIZE) - centers[:, i, None])
-        < settings.half_width - 1.5 * PIXEL
-        for i in (0, 1)
-    )
-    return float(decoded[y[:, ::-1, None] & x[:, None]].std())
-
-
 def quality(settings: FlowSettings, n: int = 256) -> dict[str, Any]:
     """How good the trained networks are, over n fresh first frames (squares at every step: 64)."""
     network, space, losses = flow.load_or_train(settings)
@@ -80,7 +61,7 @@ def quality(settings: FlowSettings, n: int = 256) -> dict[str, Any]:
     def count(latents: Tensor) -> np.ndarray:
         return count_blobs(space.decode(latents).numpy())  # (n, 7)
 
-    result: dict[str, Any] = {"mean squared error": error, "spread": flatness(settings)}
+    result = {"mean squared error": error, "mean excess loss": np.mean(losses["excess"])}
     for name, used in (("exact", None), ("learned", network)):
         samples = sample(used, space, n, np.random.default_rng((settings.seed, 11)))
         both = orbits(samples.given_centers[:, 0])
@@ -96,8 +77,7 @@ def quality(settings: FlowSettings, n: int = 256) -> dict[str, Any]:
             f"{name}: step 0, one in frame 4": (first[:, 3] == 1).mean(),
         }
     one_square = [(count(x[:64]) == 1).mean() for x in samples.states]
-    result |= {"one square, worst step": min(one_square), "one square, end": one_square[-1]}
-    return result | {"mean excess loss": np.mean(losses["excess"])}
+    return result | {"one square, worst step": min(one_square), "one square, end": one_square[-1]}
 
 
 def from_nothing(settings: FlowSettings) -> dict[str, Any]:
@@ -105,7 +85,8 @@ def from_nothing(settings: FlowSettings) -> dict[str, Any]:
     names = ("embed_dim", "seed", "autoencoder_steps", "flow_steps")
     same = {name: getattr(settings, name) for name in names}
     options = [f"--{name.replace('_', '-')}={value}" for name, value in same.items()]
-    line = [sys.executable, str(ROOT / "sample.py"), *options, "--gif", "out.gif"]
+    script = Path(__file__).resolve().parent.parent / "sample.py"
+    line = [sys.executable, str(script), *options, "--gif", "out.gif"]
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         subprocess.run(line, cwd=folder, check=True, capture_output=True)

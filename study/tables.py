@@ -196,6 +196,8 @@ def derived(everything: dict[str, Any]) -> dict[str, Any]:
         "apart": max(abs(v["shown"]["mean"][1] - v["midpoints"]["mean"]) for v in known),
         "case": f"{case}, {recipe['lengths'][i]} steps",
         "step 20": percent(one[at_20][:3]),
+        "other": percent(like["other"]),
+        "controls": percent(like["controls"]),
         "end": percent(one[-1][:3]),
         "two given frames": percent(two[at_20][:3]),
         "several": percent([min(several), max(several)]),
