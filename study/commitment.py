@@ -146,7 +146,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
         line.annotate(name, point, (offset, -3), textcoords="offset points", ha=side)
     line.set(xlabel="predicted: $t_S$, in steps of 50", ylabel="direction decided, in steps of 50")
     line.set_title("Decided at $t_S$; by the learned flow\nat large d a little later")
-    line.set(xscale="log", yscale="log", xlim=(0.4, 200), ylim=(2, 30))
+    line.set(xscale="log", yscale="log", xlim=(0.25, 200), ylim=(2, 30))
     for axis in (line.xaxis, line.yaxis):
         axis.set_ticks([3, 5, 10, 20], ["3", "5", "10", "20"])
         axis.set_minor_locator(NullLocator())

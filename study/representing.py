@@ -20,7 +20,7 @@ import autoencoder
 import flow
 from analyze import BLUE, GREEN, GREY, ORANGE, RECIPES, SweepSettings, count_blobs, measure
 from autoencoder import AutoencoderSettings, encode_centers
-from data import orbits, random_first_centers, render
+from data import orbits, random_first_centers
 from flow import FlowSettings, exact_flow, interpolate
 from sample import decode_videos, sample
 from study import command, means
@@ -102,26 +102,20 @@ def second_square(settings: FlowSettings) -> dict[str, Any]:
 
 
 def additivity(settings: AutoencoderSettings) -> dict[str, Any]:
-    """Relative additivity error of the midpoint of two latents, |dec(a/2 + b/2) - dec(a)/2 -
+    """Relative "additivity error" of the midpoint of two latents, |dec(a/2 + b/2) - dec(a)/2 -
     dec(b)/2|^2 / |dec(a)/2 - dec(b)/2|^2, for squares of the two directions (400 first frames,
-    radius above APART); the share of "midpoints" that show exactly two squares; and the "midpoint
-    brightness", the light of the midpoint at both places over that of each square alone at its own:
-    1/2 if the decoder is additive."""
+    radius above APART); and the share of "midpoints" that show exactly two squares."""
     model, _ = autoencoder.load_or_train(settings)
     first = random_first_centers(400, np.random.default_rng((settings.seed, 8)), settings.range)
     first = first[np.linalg.norm(first, axis=1) > APART]
     both = orbits(first)[:, :, [1, 2, 3]].swapaxes(0, 1).reshape(2, -1, 2)
     a, b = encode_centers(model, both, settings)
     with torch.no_grad():
-        middle, half_a, half_b = (model.decode(z) for z in ((a + b) / 2, a, b))
-        half_a, half_b = half_a / 2, half_b / 2
-    error = ((middle - half_a - half_b) ** 2).sum((1, 2)) / ((half_a - half_b) ** 2).sum((1, 2))
-    at_a, at_b = (torch.from_numpy(render(places, settings)) for places in both)
-    alone = 2 * (half_a * at_a + half_b * at_b).sum((1, 2))
+        middle, at_a, at_b = (model.decode(z) for z in ((a + b) / 2, a, b))
+    error = ((middle - at_a / 2 - at_b / 2) ** 2).sum((1, 2))
     return {
-        "additivity error": error.mean().item(),
+        "additivity error": (error / ((at_a - at_b) ** 2 / 4).sum((1, 2))).mean().item(),
         "midpoints": (count_blobs(middle.numpy()) == 2).mean(),
-        "midpoint brightness": ((middle * (at_a + at_b)).sum((1, 2)) / alone).mean().item(),
     }
 
 

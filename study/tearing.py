@@ -76,8 +76,11 @@ def draw(numbers: dict[str, Any]) -> Figure:
     for i, (recipe, color) in enumerate(zip(TEAR_RECIPES, (BLUE, GREEN, ORANGE, RED))):
         x = 1.05 ** (i - 1.5) * np.array([1, 2, 4])  # side by side: lines may coincide
         cases = [numbers[f"{recipe}, range {range_}"] for range_ in RANGES]
-        label = recipe + (": at 1 some neighbours look the same" if "hard" in recipe else "")
-        folding.plot(x, [case["folds"]["mean"] for case in cases], "o-", color=color, label=label)
+        y = [case["folds"]["mean"] for case in cases]
+        hard = int("hard" in recipe)
+        label = recipe + hard * " (x: neighbours that look the same)"
+        folding.plot(x[hard:], y[hard:], "o-", color=color, label=label)
+        folding.plot(x[:hard], y[:hard], "x", color=color)
         seeds = [case["warp"]["seeds"] for case in cases]
         warping.plot(x, seeds, "o", ms=3, color=color, alpha=0.5)
         if recipe in SMALL_RECIPES:
