@@ -183,8 +183,8 @@ def tables(everything: dict[str, Any]) -> dict[str, str]:
 
 
 def derived(everything: dict[str, Any]) -> dict[str, Any]:
-    """What is told of the recipes that are about as accurate as the post's; and how far what is
-    shown is from the decoder's midpoints."""
+    """All minutes; how far what is shown is from the decoder's midpoints; and what is told of the
+    recipes that are about as accurate as the post's."""
     recipe, own = everything["post_recipe"], everything["pictures"]["d = 100"]
     like, at_20 = recipe["like the post"], recipe["steps"].index(20)
     case, i = like["nearest"]
@@ -193,6 +193,7 @@ def derived(everything: dict[str, Any]) -> dict[str, Any]:
     counts = np.array(own["blobs in frames 1-7, steps 0, 20, 50"][1])
     known = everything["representing"]["cases"].values()
     return {
+        "minutes": sum(told.get("cost", {"minutes": 0})["minutes"] for told in everything.values()),
         "apart": max(abs(v["shown"]["mean"][1] - v["midpoints"]["mean"]) for v in known),
         "case": f"{case}, {recipe['lengths'][i]} steps",
         "step 20": percent(one[at_20][:3]),
