@@ -55,7 +55,6 @@ def halfway(times: Sequence[float], values: Sequence[float]) -> float:
     return float(np.interp(0.5, [values[below], values[before]], [times[below], times[before]]))
 
 
-@torch.no_grad()
 def measure_commitment(settings: FlowSettings) -> dict[str, Any]:
     """On 1000 noisy true videos, when the mean entropy of the direction falls below half a bit, by
     the exact posterior and by the learned share q: "halfway", (2,); "t_S"; and the "mean excess"
@@ -71,7 +70,7 @@ def measure_commitment(settings: FlowSettings) -> dict[str, Any]:
     for time in TIMES:
         t = torch.full((n, 1), time)
         x = interpolate(z, noise, t)
-        q = exact.ccw_fraction(network(x, exact.given, t))
+        q = exact.ccw_fraction(network(x, exact.given, t).detach())
         for curve, p in zip(curves, (exact.posterior(x, t)[:, 0], q)):
             curve.append(entropy(p).mean().item())
     return {

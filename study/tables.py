@@ -20,13 +20,7 @@ from data import replacing, run
 
 ROOT = Path(__file__).resolve().parent.parent
 MARK = re.compile(r"(<!--([a-z][^>\n]*?)(?: = (%[^>\n]*))?-->).*?(<!--/-->)", re.DOTALL)
-READOUTS = {
-    "learned state": "learned state",
-    "exact state": "exact state",
-    "learned mean": "learned posterior mean",
-    "exact mean": "exact posterior mean",
-    "learned null": "noise",
-}
+READOUTS = ("learned state", "exact state", "learned mean", "exact mean", "learned null")
 
 
 @dataclass(frozen=True)
@@ -128,10 +122,11 @@ def over_steps(numbers: dict[str, Any], parts: list[list[int]], end: str = "") -
     steps = {k: numbers["steps"].index(k) for k in (0, 2, 5, 10, 15, 20, 30)}
     rows = [["", *[f"step {k}" for k in steps]]]
     for name, value in numbers["contrast"].items():
-        for key, label in READOUTS.items():
+        for key in READOUTS:
             means = np.array(value[key + end]["mean"])
             places = steps.values() if len(means) > 1 else [0]  # noise has no steps
             shares = [percent(means[i, part].mean() for part in parts) for i in places]
+            label = key.replace("mean", "posterior mean").replace("learned null", "decoded noise")
             rows.append([f"{name}, {label}", *shares])
     return rows
 
