@@ -177,9 +177,9 @@ def jobs(settings: SweepSettings) -> dict[str, list[Job]]:
 
 def about_as_accurate(numbers: dict[str, Any]) -> dict[str, Any]:
     """The MLPs at d = 100 whose finished videos miss their circles by the post's error, within a
-    factor of 1.5 (the nearest in any case): "cases", pairs of case and place in LENGTHS, the nearest first; the "nearest", at a
-    length that its control has too; and the lowest and highest share of frames with a blob at the
-    other place, and at the controls, at step 20."""
+    factor of 1.5 (the nearest in any case): "cases", pairs of case and place in LENGTHS, the nearest
+    first; the "nearest", at a length that its control has too; and the lowest and highest share of
+    frames with a blob at the other place, and at the controls, at step 20."""
     chosen = []
     for case in (f"d = 100, MLP, {name}" for name in SCALES):
         for i, error in enumerate(numbers[case]["centre error"]["mean"]):
