@@ -10,10 +10,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
@@ -21,7 +23,7 @@ from tqdm import tqdm
 import autoencoder
 import flow
 from analyze import BLUE, ORANGE, SweepSettings, count_blobs, over_seeds
-from data import FRAME_SIZE, PIXEL, orbits
+from data import FRAME_SIZE, PIXEL, orbits, render
 from flow import FlowSettings
 from sample import decode_videos, sample
 from study import command
@@ -53,6 +55,18 @@ def center_errors(frames: np.ndarray, true_orbits: np.ndarray) -> tuple[np.ndarr
     return distance[np.arange(len(frames)), direction], direction
 
 
+def flatness(settings: FlowSettings) -> float:
+    """Standard deviation of the brightness inside decoded squares, one pixel away from their
+    edges, on 1000 fresh frames."""
+    model, _ = autoencoder.load_or_train(settings)
+    rng = np.random.default_rng((settings.seed, 10))
+    centers = rng.uniform(-settings.range, settings.range, (1000, 2))
+    frames = torch.from_numpy(render(centers, settings))
+    decoded = model.decode(model.encode(frames)).detach().numpy()
+    inner = replace(settings, half_width=settings.half_width - PIXEL)
+    return float(decoded[render(centers, inner) == 1].std())
+
+
 def quality(settings: FlowSettings, n: int = 256) -> dict[str, Any]:
     """How good the trained networks are, over n fresh first frames (squares at every step: 64)."""
     network, space, losses = flow.load_or_train(settings)
@@ -61,7 +75,11 @@ def quality(settings: FlowSettings, n: int = 256) -> dict[str, Any]:
     def count(latents: Tensor) -> np.ndarray:
         return count_blobs(space.decode(latents).numpy())  # (n, 7)
 
-    result = {"mean squared error": error, "mean excess loss": np.mean(losses["excess"])}
+    result: dict[str, Any] = {
+        "mean squared error": error,
+        "spread inside squares": flatness(settings),
+    }
+    result["mean excess loss"] = np.mean(losses["excess"])
     for name, used in (("exact", None), ("learned", network)):
         samples = sample(used, space, n, np.random.default_rng((settings.seed, 11)))
         both = orbits(samples.given_centers[:, 0])
