@@ -52,7 +52,7 @@ class AutoencoderSettings(FrameSettings):
     """Hidden fully connected layers (256 wide) before the latent, and again behind it, 0 to 8."""
     blur: float = 8.0
     """Blur of the training images at the start, in pixels, 0 to 25; gone after the first half."""
-    autoencoder_steps: int = 425
+    autoencoder_steps: int = 450
     """Training steps of the autoencoder."""
     seed: int = 0
     """Seed of both trainings, the autoencoder's and the flow's."""
@@ -169,7 +169,7 @@ def train(settings: AutoencoderSettings) -> Autoencoder:
     rng = np.random.default_rng((settings.seed, 1))
     model = Autoencoder(settings)
     steps = settings.autoencoder_steps
-    learning_rate, weight_decay = 8e-3, min(1, 0.1 + 0.01 * settings.embed_dim)
+    learning_rate, weight_decay = 6e-3, min(1, 0.1 + 0.01 * settings.embed_dim)
     if settings.plain:
         learning_rate, weight_decay = 3e-3, 0.01
     optimizer, schedule = optimizer_and_schedule(model, learning_rate, steps, weight_decay)

@@ -31,10 +31,10 @@ from autoencoder import Autoencoder, AutoencoderSettings, checkpoint_path, encod
 from data import NUM_FRAMES, check_range, orbits, random_first_centers, run
 
 WIDTH = 128
-TIME_FREQUENCIES = 8
+TIME_FREQUENCIES = 4
 LEARNING_RATE = 5e-3
-BATCH_SIZE = 128
-NUM_ORBITS = 2048  # circles that the training videos run on
+BATCH_SIZE = 256
+NUM_ORBITS = 1024  # circles that the training videos run on
 LOSS_FLOOR = 0.2  # floor on 1 - t in the loss weight 1 / (1 - t)^2: else t near 1 dominates
 METRIC_FLOOR = 0.05  # such a floor where the loss is measured
 
@@ -49,7 +49,7 @@ class FlowSettings(AutoencoderSettings):
     """Share of the videos that run counter-clockwise, in training and in sampling."""
     latent_scale: float = 1.0
     """Standard deviation that the latents are scaled to, 0.01 to 100; the noise has 1."""
-    flow_steps: int = 2000
+    flow_steps: int = 1500
     """Training steps of the flow."""
 
     def __post_init__(self) -> None:
@@ -163,7 +163,7 @@ def train(settings: FlowSettings, coder: Autoencoder) -> tuple[FlowNetwork, Late
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng((settings.seed, 2))
     first_centers = random_first_centers(NUM_ORBITS, rng, settings.range)
-    orbit_latents = encode_centers(coder, orbits(first_centers)[:, 0], settings)  # (2048, 8, d)
+    orbit_latents = encode_centers(coder, orbits(first_centers)[:, 0], settings)  # (orbits, 8, d)
     mean = orbit_latents.mean((0, 1))
     std = orbit_latents.std((0, 1)).clamp_min(1e-6) / settings.latent_scale
     orbit_latents = (orbit_latents - mean) / std
@@ -245,13 +245,13 @@ def exact_flow(space: LatentSpace, first_centers: np.ndarray, direction: Tensor)
 
 @torch.no_grad()
 def loss_by_time(network: FlowNetwork, space: LatentSpace) -> dict[str, list[float]]:
-    """The velocity loss by bins of t in [0.025, 0.975], on 2048 fresh videos, per coordinate.
+    """The velocity loss by bins of t in [0.025, 0.975], on 1024 fresh videos, per coordinate.
 
     Returns:
         For each of 10 bins its middle "t", the "loss", the "irreducible" part, and the "excess",
         the squared distance to the exact velocity; loss = irreducible + excess, but for chance.
     """
-    settings, n = space.settings, 2048
+    settings, n = space.settings, 1024
     torch.manual_seed(settings.seed + 1)
     rng = np.random.default_rng((settings.seed, 3))
     direction = (torch.rand(n) >= settings.ccw_share).long()

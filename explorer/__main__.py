@@ -18,16 +18,14 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+import autoencoder
 import data
 import flow
-from autoencoder import CHANNELS, LEAK, MAP_SIZE
 from data import check_output, run
-from flow import FlowNetwork, FlowSettings, LatentSpace
+from flow import FlowSettings
 from sample import SampleSettings
 
-DIMS = (2, 100)
-LEVELS = {2: 1500, 100: 200}  # steps per standard deviation of a matrix
-FOLDER = Path(__file__).parent
+LEVELS = {2: 1500, 100: 200}  # for each d, steps per standard deviation of a matrix
 
 
 @dataclass(frozen=True)
@@ -43,18 +41,13 @@ class ExplorerSettings:
         check_output(self.out, ".html")
 
 
-# ---------------------------------------------------------------- weights
-
-
 def pack(weights: dict[str, Tensor], levels: int) -> dict[str, Any]:
     """Weights as text; model.js has the reverse, unpack(). Vectors, which are few, are rounded as
     little as 16 bits allow, matrices to `levels` steps per standard deviation."""
     layout, integers = [], []
     for name, weight in weights.items():
         values = weight.numpy().astype(np.float64)
-        step = np.abs(values).max() / 32767
-        if values.ndim > 1:
-            step = max(step, values.std() / levels)
+        step = max(np.abs(values).max() / 32767, values.std() / levels if values.ndim > 1 else 0)
         step = float(step) or 1.0  # all zeros
         layout.append([name, list(values.shape), step])
         integers.append((values / step).round().astype("<i2").ravel())
@@ -63,53 +56,38 @@ def pack(weights: dict[str, Tensor], levels: int) -> dict[str, Any]:
     return {"layout": layout, "packed": packed}
 
 
-def pack_networks(networks: dict[int, tuple[FlowNetwork, LatentSpace]]) -> str:
-    """The flow, the autoencoder and the latent space of each dim, as JSON."""
-    packed = {}
-    for dim, (network, space) in networks.items():
-        weights = network.state_dict() | space.autoencoder.state_dict()
-        weights |= {"mean": space.mean, "std": space.std}
-        packed[dim] = pack(weights, LEVELS[dim])
-    return json.dumps(packed)
-
-
-def constants() -> dict[str, float]:
-    """What model.js and page.js need to know: the numbers stand in the five stages only."""
-    settings = SampleSettings
-    return {
+def page(networks: str) -> str:
+    """The whole page, with these packed networks."""
+    constants = {  # the numbers themselves stand in the stages only
         "FRAME_SIZE": data.FRAME_SIZE,
         "PIXEL": data.PIXEL,
         "NUM_FRAMES": data.NUM_FRAMES,
-        "RANGE": settings.range,
-        "HALF_WIDTH": settings.half_width,
-        "CHANNELS": CHANNELS,
-        "MAP_SIZE": MAP_SIZE,
-        "LEAK": LEAK,
+        "RANGE": SampleSettings.range,
+        "HALF_WIDTH": SampleSettings.half_width,
+        "CHANNELS": autoencoder.CHANNELS,
+        "MAP_SIZE": autoencoder.MAP_SIZE,
+        "LEAK": autoencoder.LEAK,
         "WIDTH": flow.WIDTH,
         "TIME_FREQUENCIES": flow.TIME_FREQUENCIES,
-        "STEPS": settings.steps,
+        "STEPS": SampleSettings.steps,
     }
-
-
-# ---------------------------------------------------------------- the page
-
-
-def page(networks: str) -> str:
-    """The whole page, with these packed networks."""
-    html = (FOLDER / "template.html").read_text(encoding="utf-8")
+    folder = Path(__file__).parent
+    html = (folder / "template.html").read_text(encoding="utf-8")
     for name in ("page.css", "model.js", "page.js"):
-        html = html.replace(f"{{{{{name}}}}}", (FOLDER / name).read_text(encoding="utf-8"))
-    html = html.replace("{{constants}}", json.dumps(constants()))
+        html = html.replace(f"{{{{{name}}}}}", (folder / name).read_text(encoding="utf-8"))
+    html = html.replace("{{constants}}", json.dumps(constants))
     return html.replace("{{networks}}", networks)
 
 
 def main(settings: ExplorerSettings) -> None:
     """Train what is missing and write the page."""
     networks = {}
-    for dim in DIMS:
+    for dim, levels in LEVELS.items():
         dim_settings = FlowSettings(embed_dim=dim, checkpoint_dir=settings.checkpoint_dir)
-        networks[dim] = flow.load_or_train(dim_settings)[:2]
-    html = page(pack_networks(networks)).encode()
+        network, space, _ = flow.load_or_train(dim_settings)
+        weights = network.state_dict() | space.autoencoder.state_dict()
+        networks[dim] = pack(weights | {"mean": space.mean, "std": space.std}, levels)
+    html = page(json.dumps(networks)).encode()
     with data.replacing(settings.out) as temporary:
         temporary.write_bytes(html)
     print(f"{settings.out}: {len(html) / 1e6:.2f} MB, to open in a browser")

@@ -2,48 +2,46 @@
 // view can be linked. Whatever changes it calls change(), which draws everything again.
 
 const byId = (id) => document.getElementById(id);
-const input = (name) => document.querySelector(`input[name="${name}"]`);
 
 // ---------------------------------------------------------------- the view, and the address
 
-const DEFAULT = {
-  d: 100, flow: "learned", share: 0.5, x: 0.45, y: 0.3, seed: 3, steps: C.STEPS, step: 0,
-  frame: 0, // which frame is large; 0 is all seven
-  marks: 1, // whether the true places are marked
-  ax: -0.45, ay: 0.35, bx: 0.4, by: -0.4, mix: 0.5, // squares A and B, and B's share
-  px: 0, py: 0, // the point in the latent plane
+const PLANE = 3.6; // half the side of the latent plane that is shown
+const VIEW = { // default, lowest, highest, and, if only some numbers are allowed, their distance
+  d: [100, 2, 100, 98],
+  exact: [0, 0, 1, 1], // 1: sample with the exact flow
+  share: [0.5, 0, 1], // of counter-clockwise videos, for the exact flow
+  steps: [C.STEPS, 1, 100, 1],
+  step: [0, 0, 100, 1],
+  seed: [3, 0, 999999, 1], // of the noise
+  frame: [0, 0, C.NUM_FRAMES - 1, 1], // which frame is large; 0 is all seven
+  x: [0.45, -C.RANGE, C.RANGE], y: [0.3, -C.RANGE, C.RANGE], // the square of frame 0
+  ax: [-0.45, -C.RANGE, C.RANGE], ay: [0.35, -C.RANGE, C.RANGE], // square A
+  bx: [0.4, -C.RANGE, C.RANGE], by: [-0.4, -C.RANGE, C.RANGE], // square B
+  mix: [0.5, 0, 1], // B's share
+  px: [0, -PLANE, PLANE], py: [0, -PLANE, PLANE], // the point in the latent plane
 };
-const PLANE = 3.3; // half the side of the latent plane that is shown
+const DEFAULT = Object.fromEntries(Object.entries(VIEW).map(([name, [value]]) => [name, value]));
 let view = { ...DEFAULT };
 
-/** The view that an address like #d=2&step=5 means, or null if it is not one. */
-function parse(hash) {
-  const parsed = { ...DEFAULT };
-  for (const [name, text] of new URLSearchParams(hash.replace(/^#/, ""))) {
-    if (!Object.hasOwn(DEFAULT, name)) return null;
-    parsed[name] = name === "flow" ? text : text.trim() === "" ? NaN : Number(text);
-  }
-  const { d, flow, share, x, y, seed, steps, step, frame, marks } = parsed;
-  const { ax, ay, bx, by, mix, px, py } = parsed;
-  const radius = Math.hypot(x, y);
-  const whole = (number, low, high) => Number.isInteger(number) && number >= low && number <= high;
-  const good =
-    [2, 100].includes(d) && ["learned", "exact"].includes(flow) &&
-    [share, mix].every((number) => number >= 0 && number <= 1) &&
-    radius > C.RANGE / 4 - 0.002 && radius < C.RANGE + 0.002 &&
-    [ax, ay, bx, by].every((number) => Math.abs(number) <= C.RANGE) &&
-    [px, py].every((number) => Math.abs(number) <= PLANE) &&
-    whole(seed, 0, 999999) && whole(steps, 1, 100) && whole(step, 0, steps) &&
-    whole(frame, 0, C.NUM_FRAMES - 1) && whole(marks, 0, 1);
-  return good ? parsed : null;
+/** Whether all of a view is allowed. */
+function isGood(candidate) {
+  const radius = Math.hypot(candidate.x, candidate.y);
+  const inRange = Object.entries(candidate).every(([name, value]) => {
+    const [, lowest, highest, distance] = Object.hasOwn(VIEW, name) ? VIEW[name] : [];
+    return value >= lowest && value <= highest && !(distance && (value - lowest) % distance);
+  });
+  return inRange && candidate.step <= candidate.steps &&
+    radius > C.RANGE / 4 - 0.002 && radius < C.RANGE + 0.002;
 }
 
 function readAddress() {
-  const parsed = parse(location.hash);
-  view = parsed ?? { ...DEFAULT };
-  byId("note").hidden = parsed !== null;
+  const entries = [...new URLSearchParams(location.hash.slice(1))];
+  const numbers = entries.map(([name, text]) => [name, text.trim() ? Number(text) : NaN]);
+  const candidate = { ...DEFAULT, ...Object.fromEntries(numbers) };
+  byId("note").hidden = isGood(candidate);
   byId("note").textContent =
     `The address ends in something that isn't a view (${location.hash}). Here is the first one.`;
+  view = isGood(candidate) ? candidate : { ...DEFAULT };
 }
 
 let addressTimer;
@@ -55,419 +53,265 @@ function writeAddress() {
   }, 200);
 }
 
-// ---------------------------------------------------------------- sampling
-
-const networks = {}; // d -> { space, network }, filled at the start
-
-/** Sample one video: every step's state and posterior mean, q, and the exact flow. */
-function sample({ d, flow, share, steps }, firstCenter, noise) {
-  const { space, network } = networks[d];
-  const exact = new ExactFlow(space, firstCenter, share);
-  const learned = (x, t) => network.posteriorMean(x, exact.given, t);
-  const { states, means } = eulerSteps(
-    flow === "exact" ? (x, t) => exact.posteriorMean(x, t) : learned, noise, steps);
-  const q = means.map((mean) => exact.ccwFraction(mean));
-  const taken = q[steps] > 0.5 ? 0 : 1; // the direction, as in orbits()
-  return { space, exact, states, means, q, taken, decoded: new Map() };
-}
-
-/** The sample of the view; drawn anew only if something that it depends on has changed. */
-let latest = { key: null };
-function currentSample() {
-  const { d, flow, share, x, y, seed, steps } = view;
-  const key = JSON.stringify([d, flow, flow === "exact" && share, x, y, seed, steps]);
-  if (latest.key !== key) {
-    const drawn = sample(view, [x, y], randomNormal(seed, (C.NUM_FRAMES - 1) * d));
-    latest = { key, ...drawn };
-  }
-  return latest;
-}
-
-/** Frames 1 to 7 of a step, decoded once. At the last step, state and posterior mean agree. */
-function decoded(sampled, readout, step) {
-  const last = step === sampled.states.length - 1;
-  const key = `${last ? "states" : readout} ${step}`;
-  if (!sampled.decoded.has(key)) {
-    const frames = sampled.space.decode(sampled[readout][step]);
-    sampled.decoded.set(key, frames.map((frame) => Float32Array.from(frame)));
-  }
-  return sampled.decoded.get(key);
-}
-
-/** While nothing happens: encode the latent grid, row by row, and decode the other steps, the next
- * ones first. */
-let aheadTimer;
-const grid = []; // 21 rows of 21 latents
-function workAhead() {
-  clearTimeout(aheadTimer);
-  if (view.d === 2 && grid.length < 21) {
-    const axis = Array.from({ length: 21 }, (_, i) => C.RANGE * (i / 10 - 1));
-    grid.push(axis.map((x) => networks[2].space.encode([[x, axis[grid.length]]])));
-    if (grid.length % 5 === 1) drawLatents();
-    aheadTimer = setTimeout(workAhead, 0);
-    return;
-  }
-  const { decoded: done, states } = currentSample();
-  const order = states.map((_, i) => (view.step + i) % states.length);
-  for (const readout of ["states", "means"]) {
-    const step = order.find((i) => i < states.length - 1 && !done.has(`${readout} ${i}`));
-    if (step === undefined) continue;
-    decoded(currentSample(), readout, step);
-    aheadTimer = setTimeout(workAhead, 0);
-    return;
-  }
-}
-
-// ---------------------------------------------------------------- pictures
-
-const EDGE = 1 + C.PIXEL / 2; // a canvas shows the plane from -EDGE to EDGE
-const small = document.createElement("canvas");
-small.width = small.height = C.FRAME_SIZE;
-
-/** Draw a frame, clipped to [0, 1], its pixels as large squares; returns what draws on top, in the
- * coordinates of the plane, with y upwards. */
-function drawFrame(canvas, frame, pixelSize = 8) {
-  canvas.width = canvas.height = pixelSize * C.FRAME_SIZE;
-  const image = new ImageData(C.FRAME_SIZE, C.FRAME_SIZE);
-  const pixels = new Uint32Array(image.data.buffer); // opaque grey: 0xff, and thrice the brightness
-  frame.forEach((value, i) => {
-    pixels[i] = 0xff000000 + 0x010101 * Math.round(255 * Math.min(1, Math.max(0, value)));
-  });
-  small.getContext("2d").putImageData(image, 0, 0);
-  const context = canvas.getContext("2d");
-  context.imageSmoothingEnabled = false;
-  context.drawImage(small, 0, 0, canvas.width, canvas.height);
-  const scale = canvas.width / (2 * EDGE);
-  context.setTransform(scale, 0, 0, -scale, canvas.width / 2, canvas.width / 2);
-  return context;
-}
-
-/** Outline where the square truly is if the video goes this way. */
-function drawPlace(context, [x, y], taken) {
-  const half = C.HALF_WIDTH + 0.03;
-  context.globalAlpha = 0.8;
-  context.lineWidth = 0.03;
-  context.strokeStyle = taken ? "#ff9d45" : "#6db8ff";
-  context.setLineDash(taken ? [] : [0.09, 0.07]);
-  context.strokeRect(x - half, y - half, 2 * half, 2 * half);
-}
-
-/** Both places of a frame. They are the same in frame 4, so there only the taken one. */
-function drawPlaces(context, frame) {
-  if (!view.marks) return;
-  const { taken } = currentSample();
-  const places = orbits([view.x, view.y]);
-  if (frame !== C.NUM_FRAMES / 2) drawPlace(context, places[1 - taken][frame], false);
-  drawPlace(context, places[taken][frame], true);
-}
-
-const FRAMES = Array.from({ length: C.NUM_FRAMES - 1 }, (_, i) => i + 1);
-
-function drawStrips() {
-  for (const [readout, strip, large] of [
-    ["states", "state", "bigState"], ["means", "mean", "bigMean"],
-  ]) {
-    const frames = [render([view.x, view.y]), ...decoded(currentSample(), readout, view.step)];
-    [...byId(strip).children].forEach((button, i) => {
-      const context = drawFrame(button.firstChild, frames[i], 4);
-      if (i > 0) drawPlaces(context, i);
-      button.setAttribute("aria-pressed", i > 0 && i === view.frame);
-    });
-    const shown = view.frame ? [view.frame] : FRAMES;
-    const overlaid = frames[shown[0]].map((_, i) => Math.max(...shown.map((k) => frames[k][i])));
-    const context = drawFrame(byId(large), overlaid);
-    if (view.frame) drawPlaces(context, view.frame); // all seven, laid over, are the same both ways
-  }
-  for (const which of document.querySelectorAll(".which")) {
-    which.textContent = view.frame ? `frame ${view.frame}` : "all seven frames";
-  }
-}
-
-function drawFirst() {
-  const context = drawFrame(byId("first"), render([view.x, view.y]));
-  context.lineWidth = 0.012;
-  context.strokeStyle = "#888";
-  context.setLineDash([0.02, 0.04]);
-  for (const radius of [C.RANGE / 4, C.RANGE]) {
-    context.beginPath();
-    context.arc(0, 0, radius, 0, 2 * Math.PI);
-    context.stroke();
-  }
-}
-
-const line = (x1, y1, x2, y2, name) =>
-  `<line x1="${x1}" y1="${y1}" x2="${x2}" y2="${y2}" class="${name}"/>`;
-const text = (x, y, words, more = "") => `<text x="${x}" y="${y}" ${more}>${words}</text>`;
-const path = (points, name) => `<polyline points="${points.join(" ")}" class="${name}"/>`;
-
-const MARGIN = { left: 34, right: 12, top: 36, bottom: 40 };
-
-/** q over the steps, the decision time, and where we are. */
-function drawPlot() {
-  const svg = byId("plot");
-  const { q, exact } = currentSample();
-  const [width, height] = [svg.clientWidth, svg.clientHeight];
-  const at = (step) => MARGIN.left + (step / view.steps) * (width - MARGIN.left - MARGIN.right);
-  const up = (share) => MARGIN.top + (1 - share) * (height - MARGIN.top - MARGIN.bottom);
-  const decision = exact.decisionTime() * view.steps;
-  const half = decision > view.steps / 2;
-  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  svg.innerHTML =
-    [0, 0.5, 1].map((share) => line(at(0), up(share), at(view.steps), up(share), "axis") +
-      text(at(0) - 6, up(share) + 4, share, 'text-anchor="end"')).join("") +
-    text(at(0) - 22, 14, "counter-clockwise") +
-    text(at(0) - 22, height - 8, "clockwise") +
-    text(at(view.steps), height - 8, `step ${view.steps}`, 'text-anchor="end"') +
-    (exact.prior.includes(0) ? "" : // nothing to decide
-      line(at(decision), up(1), at(decision), up(0), "time") +
-      text(at(decision) + (half ? -6 : 6), up(0.5) + 16,
-        `decision time, step ${decision.toFixed(1)}`, half ? 'text-anchor="end"' : "")) +
-    path(q.map((share, step) => [at(step), up(share)]), "curve") +
-    `<circle cx="${at(view.step)}" cy="${up(q[view.step])}" r="6" class="now"/>`;
-}
-
-function describe() {
-  const { q } = currentSample();
-  const share = q[view.step];
-  const way = share > 0.5 ? "counter-clockwise" : "clockwise";
-  const sure = Math.abs(share - 0.5);
-  const verdict = sure < 0.1 ? "undecided" : sure < 0.45 ? `leans ${way}` : `decided: ${way}`;
-  byId("status").innerHTML =
-    `Step <b>${view.step}</b> of ${view.steps}, <i>t</i> = ${(view.step / view.steps).toFixed(2)},
-    <i>q</i> = ${share.toFixed(2)}, <b>${verdict}</b>`;
-  input("step").setAttribute("aria-valuetext", byId("status").textContent);
-}
-
-// ---------------------------------------------------------------- latent plane and mixing
-
-function drawLatents() {
-  byId("elsewhere").hidden = view.d === 2;
-  byId("planePanels").hidden = view.d !== 2;
-  if (view.d !== 2) return;
-  const svg = byId("latents");
-  const { states, means, taken, exact } = currentSample();
-  const width = svg.clientWidth;
-  const at = (z) => [(z[0] / PLANE + 1) * (width / 2), (1 - z[1] / PLANE) * (width / 2)];
-  const pair = (latents, i) => at(latents.slice(2 * i, 2 * i + 2));
-  const columns = (grid[0] ?? []).map((_, i) => grid.map((row) => row[i]));
-  let drawing = [...grid, ...columns].map((net) => path(net.map(at), "net")).join("");
-  for (const [i, frame] of FRAMES.entries()) {
-    const [x, y] = pair(exact.continuations[taken], i);
-    drawing += `<circle cx="${x}" cy="${y}" r="11" class="taken"/>` + text(x + 13, y - 9, frame);
-  }
-  for (const [i, frame] of FRAMES.entries()) {
-    const [x, y] = pair(states[view.step], i);
-    drawing += line(x, y, ...pair(means[view.step], i), "velocity") +
-      `<circle cx="${x}" cy="${y}" r="8" class="dot"/>` + text(x, y + 4, frame);
-  }
-  const [x, y] = at([view.px, view.py]);
-  drawing += line(x - 9, y, x + 9, y, "cross") + line(x, y - 9, x, y + 9, "cross");
-  svg.setAttribute("viewBox", `0 0 ${width} ${width}`);
-  svg.innerHTML = drawing;
-  drawFrame(byId("probe"), networks[2].space.decode([view.px, view.py])[0]);
-}
-
-let mixDrawn;
-function drawMix() {
-  const key = [view.ax, view.ay, view.bx, view.by, view.mix].join();
-  if (key === mixDrawn) return;
-  mixDrawn = key;
-  const [a, b] = [[view.ax, view.ay], [view.bx, view.by]];
-  drawFrame(byId("a"), render(a));
-  drawFrame(byId("b"), render(b));
-  for (const d of [2, 100]) {
-    const { space } = networks[d];
-    const [codeA, codeB] = [space.encode([a]), space.encode([b])];
-    const mixed = codeA.map((z, i) => (1 - view.mix) * z + view.mix * codeB[i]);
-    drawFrame(byId(`mix${d}`), space.decode(mixed)[0]);
-  }
-  byId("mixOut").textContent = `${Math.round(100 * view.mix)} % B`;
-}
-
-// ---------------------------------------------------------------- drawing it all
-
-function showControls() {
-  for (const name of ["share", "steps", "step", "seed", "mix"]) {
-    if (name === "step") input(name).max = view.steps;
-    if (document.activeElement !== input(name) || name !== "seed") input(name).value = view[name];
-  }
-  for (const radio of document.querySelectorAll("input[type=radio]")) {
-    radio.checked = radio.value === String(view[radio.name]);
-  }
-  input("marks").checked = view.marks;
-  const learned = view.flow === "learned";
-  byId("shareLabel").classList.toggle("disabled", learned);
-  input("share").disabled = learned;
-  byId("shareOut").textContent =
-    learned ? "50 %, as trained" : `${Math.round(100 * view.share)} %`;
-  byId("stepsOut").textContent = view.steps;
-  byId("play").textContent = playTimer ? "Pause" : "Play";
-}
-
-let drawing;
-function draw() {
-  drawing = undefined;
-  showControls();
-  drawFirst();
-  drawStrips();
-  drawPlot();
-  describe();
-  drawLatents();
-  drawMix();
-  writeAddress();
-  clearTimeout(aheadTimer);
-  aheadTimer = setTimeout(workAhead, 250);
-}
-
 /** Change the view, and draw it as soon as the browser is ready for a new picture. */
+let drawing;
 function change(values) {
   Object.assign(view, values);
   drawing ??= requestAnimationFrame(draw);
 }
 
+/** Move a point of the view. The square of frame 0, (x, y), stays on the allowed radii. */
+function movePoint(prefix, x, y) {
+  const radius = Math.hypot(x, y) || 1e-9;
+  const allowed = Math.min(C.RANGE, Math.max(C.RANGE / 4, radius));
+  const scale = prefix === "" ? allowed / radius : 1;
+  const [, lowest, highest] = VIEW[`${prefix}x`];
+  const fit = (value) => Number(Math.min(highest, Math.max(lowest, value * scale)).toFixed(3));
+  change({ [`${prefix}x`]: fit(x || 1e-9), [`${prefix}y`]: fit(y) });
+}
+
+// ---------------------------------------------------------------- sampling
+
+const networks = {}; // d -> { space, network }, filled at the start
+
+/** Sample one video: every step's state and posterior mean, q, and the exact flow. */
+function sample({ d, exact, share, steps }, firstCenter, noise) {
+  const { space, network } = networks[d];
+  const truth = new ExactFlow(space, firstCenter, share);
+  const posteriorMean = (x, t) =>
+    exact ? truth.posteriorMean(x, t) : network.posteriorMean(x, truth.given, t);
+  const { states, means } = eulerSteps(posteriorMean, noise, steps);
+  return { space, truth, states, means, q: means.map((mean) => truth.ccwFraction(mean)) };
+}
+
+/** What make() gives; made anew only if the key has changed since the last time. */
+const remembered = {};
+function remember(name, key, make) {
+  if (remembered[name]?.key !== key) remembered[name] = { key, value: make() };
+  return remembered[name].value;
+}
+
+function currentSample() {
+  const { d, exact, share, x, y, seed, steps } = view;
+  return remember("sample", [d, exact, share, x, y, seed, steps].join(), () =>
+    sample(view, [x, y], randomNormal(seed, (C.NUM_FRAMES - 1) * d)));
+}
+
+/** Frames 0 to 7 of the step that is shown; "states" or "means". */
+function currentFrames(readout) {
+  const latents = currentSample()[readout][view.step];
+  return remember(readout, latents, () =>
+    [render([view.x, view.y]), ...currentSample().space.decode(latents)]);
+}
+
+// ---------------------------------------------------------------- pictures
+
+const FRAMES = Array.from({ length: C.NUM_FRAMES - 1 }, (_, i) => i + 1);
+const EDGE = 1 + C.PIXEL / 2; // a picture shows the plane from -EDGE to EDGE
+
+/** Draw a frame, clipped to [0, 1], and an SVG drawing on top of it. */
+function drawFrame(picture, frame, overlay = "") {
+  const [canvas, svg] = picture.children;
+  const image = new ImageData(C.FRAME_SIZE, C.FRAME_SIZE);
+  const pixels = new Uint32Array(image.data.buffer); // opaque grey: 0xff, and thrice the brightness
+  frame.forEach((value, i) => {
+    pixels[i] = 0xff000000 + 0x010101 * Math.round(255 * clip(value));
+  });
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  svg.innerHTML = overlay;
+}
+
+const circle = ([x, y], radius, style) =>
+  `<circle cx="${x}" cy="${y}" r="${radius}" class="${style}"/>`;
+const line = (points, style) => `<polyline points="${points.join(" ")}" class="${style}"/>`;
+const text = ([x, y], words, style = "") =>
+  `<text x="${x}" y="${y}" class="${style}">${words}</text>`;
+
+/** Outline where the squares of a frame truly are, if the video goes one way and if the other. */
+function places(frame) {
+  const outline = ([x, y], half, style) =>
+    `<rect x="${x - half}" y="${-y - half}" width="${2 * half}" height="${2 * half}"
+      class="${style}"/>`;
+  const [ccw, cw] = orbits([view.x, view.y]);
+  return outline(ccw[frame], C.HALF_WIDTH + 0.07, "ccw") +
+    outline(cw[frame], C.HALF_WIDTH + 0.02, "cw");
+}
+
+function drawFrames() {
+  const rings = [C.RANGE / 4, C.RANGE].map((radius) => circle([0, 0], radius, "ring"));
+  drawFrame(byId("first"), render([view.x, view.y]), rings.join(""));
+  for (const readout of ["states", "means"]) {
+    const frames = currentFrames(readout);
+    [...byId(readout).children].forEach((button, i) => {
+      drawFrame(button.firstChild, frames[i], i ? places(i) : "");
+      button.setAttribute("aria-pressed", i > 0 && i === view.frame);
+    });
+    const shown = view.frame ? [view.frame] : FRAMES;
+    const overlaid = frames[0].map((_, pixel) => Math.max(...shown.map((i) => frames[i][pixel])));
+    drawFrame(byId(`${readout}Large`), overlaid, view.frame ? places(view.frame) : "");
+  }
+}
+
+/** q over the steps, the decision time, and where we are. */
+function drawPlot() {
+  const { q, truth } = currentSample();
+  const at = (step, share) => [30 + (320 * step) / view.steps, 160 - 120 * share];
+  const decision = truth.decisionTime() * view.steps;
+  byId("plot").innerHTML =
+    [0, 0.5, 1].map((share) => line([at(0, share), at(view.steps, share)], "axis") +
+      text([24, at(0, share)[1] + 4], share, "end")).join("") +
+    text([350, 34], "counter-clockwise", "end") + text([350, 176], "clockwise", "end") +
+    text([30, 196], "step 0") + text([350, 196], `step ${view.steps}`, "end") +
+    (truth.prior.includes(0) ? "" : // nothing to decide
+      line([at(decision, 1.2), at(decision, 0)], "time") +
+      text([at(decision, 0)[0], 12], `decision time, step ${decision.toFixed(1)}`)) +
+    line(q.map((share, step) => at(step, share)), "curve") +
+    circle(at(view.step, q[view.step]), 6, "now");
+}
+
+// ---------------------------------------------------------------- latent plane and mixing
+
+/** Encode a grid of squares, row by row, so that the page can be used meanwhile. */
+const grid = []; // 21 rows of 21 latents
+async function encodeGrid() {
+  const axis = Array.from({ length: 21 }, (_, i) => C.RANGE * (i / 10 - 1));
+  for (const y of axis) {
+    await new Promise((done) => setTimeout(done, 20));
+    grid.push(axis.map((x) => networks[2].space.encode([x, y])));
+  }
+  change({});
+}
+
+function drawPlane() {
+  byId("noPlane").hidden = view.d === 2;
+  byId("plane").hidden = view.d !== 2;
+  if (view.d !== 2) return;
+  const { states, means, truth } = currentSample();
+  const at = ([x, y]) => [x, -y];
+  const latent = (latents, frame) => at(latents.subarray(2 * frame - 2, 2 * frame));
+  const net = [...grid, ...grid.map((_, i) => grid.map((row) => row[i]))].map((points) =>
+    line(points.map(at), "axis"));
+  const truePlaces = FRAMES.map((i) => circle(latent(truth.continuations[0], i), 0.2, "ccw"));
+  const walkers = FRAMES.map((i) => {
+    const [x, y] = latent(states[view.step], i);
+    return line([[x, y], latent(means[view.step], i)], "curve") +
+      circle([x, y], 0.13, "dot") + text([x, y + 0.06], i, "middle");
+  });
+  const [x, y] = at([view.px, view.py]);
+  const cross =
+    line([[x - 0.15, y], [x + 0.15, y]], "now") + line([[x, y - 0.15], [x, y + 0.15]], "now");
+  byId("latents").innerHTML = [...net, ...truePlaces, ...walkers, cross].join("");
+  drawFrame(byId("probe"), networks[2].space.decode(Float64Array.of(view.px, view.py))[0]);
+}
+
+function drawMix() {
+  const { ax, ay, bx, by, mix } = view;
+  remember("mix", [ax, ay, bx, by, mix].join(), () => {
+    drawFrame(byId("a"), render([ax, ay]));
+    drawFrame(byId("b"), render([bx, by]));
+    for (const d of [2, 100]) {
+      const { space } = networks[d];
+      const [a, b] = [space.encode([ax, ay]), space.encode([bx, by])];
+      const mixed = a.map((z, i) => (1 - mix) * z + mix * b[i]);
+      drawFrame(byId(`mix${d}`), space.decode(mixed)[0]);
+    }
+  });
+}
+
+// ---------------------------------------------------------------- drawing it all
+
+function describe() {
+  const q = currentSample().q[view.step];
+  const [sure, way] = [Math.abs(q - 0.5), q > 0.5 ? "counter-clockwise" : "clockwise"];
+  const verdict = sure < 0.1 ? "undecided" : sure < 0.45 ? `leans ${way}` : `decided: ${way}`;
+  byId("status").innerHTML =
+    `Step <b>${view.step}</b> of ${view.steps}, <i>t</i> = ${(view.step / view.steps).toFixed(2)},
+    <i>q</i> = ${q.toFixed(2)}, <b>${verdict}</b>`;
+  for (const which of document.querySelectorAll(".which")) {
+    which.textContent = view.frame ? `frame ${view.frame}` : "all seven frames";
+  }
+  byId("play").textContent = playTimer ? "Pause" : "Play";
+  for (const input of document.querySelectorAll("input")) {
+    if (input.name === "step") input.max = view.steps;
+    if (input.type === "radio") input.checked = Number(input.value) === view[input.name];
+    else if (input !== document.activeElement || input.type === "range") {
+      input.value = view[input.name];
+    }
+    if (input.name === "share") input.disabled = !view.exact;
+  }
+  for (const output of document.querySelectorAll("output")) {
+    output.textContent = view[output.name];
+  }
+}
+
+function draw() {
+  drawing = undefined;
+  drawFrames();
+  drawPlot();
+  drawPlane();
+  drawMix();
+  describe();
+  writeAddress();
+}
+
 // ---------------------------------------------------------------- playing
 
 let playTimer;
-function stop() {
+function goTo(step) {
   clearTimeout(playTimer);
   playTimer = undefined;
-  change({});
+  change({ step: Math.min(view.steps, Math.max(0, step)) });
 }
 
 /** One step on, and the next one after a while: the longer, the less is decided. */
 function playOn() {
-  if (view.step >= view.steps) return stop();
+  if (view.step >= view.steps) return goTo(view.steps);
   change({ step: view.step + 1 });
-  const share = currentSample().q[view.step];
-  const undecided = Math.max(0, 2 * Math.min(share, 1 - share));
-  playTimer = setTimeout(playOn, 70 + 380 * undecided);
+  const q = currentSample().q[view.step];
+  playTimer = setTimeout(playOn, 70 + 380 * Math.max(0, 1 - Math.abs(2 * q - 1)));
 }
 
 function playOrPause() {
-  if (playTimer) return stop();
-  if (view.step === view.steps) change({ step: 0 });
+  if (playTimer) return goTo(view.step);
+  if (view.step === view.steps) goTo(0);
   playTimer = setTimeout(playOn, 300);
   change({});
 }
 
-function goTo(step) {
-  if (playTimer) stop();
-  change({ step: Math.min(view.steps, Math.max(0, step)) });
-}
-
 // ---------------------------------------------------------------- mouse, touch and keyboard
 
-const round = (number) => Math.round(1000 * number) / 1000;
-const within = (number, limit) => round(Math.min(limit, Math.max(-limit, number)));
-const onOrbit = (x, y) => {
-  const radius = Math.hypot(x, y) || 1e-9;
-  const allowed = Math.min(C.RANGE, Math.max(C.RANGE / 4, radius));
-  return { x: round((x * allowed) / radius || allowed), y: round((y * allowed) / radius) };
-};
-
-/** Let a point of the view be dragged, and moved by the arrow keys. A pointer that goes down on
- * its square takes it along as it is; elsewhere the point jumps to the pointer. */
-function draggable(element, edge, get, set, hover = false) {
-  let offset = hover ? [0, 0] : null;
-  const place = (event) => {
-    const box = element.getBoundingClientRect();
-    return [((event.clientX - box.left) / box.width) * 2 * edge - edge,
-      edge - ((event.clientY - box.top) / box.height) * 2 * edge];
-  };
-  const move = (event) => {
-    const [x, y] = place(event);
-    set(x - offset[0], y - offset[1]);
-  };
-  element.addEventListener("pointerdown", (event) => {
-    const [x, y] = place(event);
-    const [dx, dy] = [x - get()[0], y - get()[1]];
-    const grabbed = !hover && Math.max(Math.abs(dx), Math.abs(dy)) < C.HALF_WIDTH;
-    offset = grabbed ? [dx, dy] : [0, 0];
-    element.setPointerCapture(event.pointerId);
-    move(event);
-  });
-  element.addEventListener("pointermove", (event) => offset && move(event));
-  for (const end of ["pointerup", "pointercancel"]) {
-    element.addEventListener(end, () => (offset = hover ? [0, 0] : null));
-  }
-  element.addEventListener("keydown", (event) => {
-    const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
-    if (!(event.key in arrows)) return;
-    event.preventDefault();
-    event.stopPropagation();
-    const [dx, dy] = arrows[event.key];
-    set(get()[0] + C.PIXEL * dx, get()[1] + C.PIXEL * dy);
-  });
+function onInput({ target: { name, value } }) {
+  if (name === "step") return goTo(Number(value));
+  const values = { [name]: Number(value) };
+  if (name === "steps") values.step = Math.round((view.step / view.steps) * value); // the same t
+  if (value !== "" && isGood({ ...view, ...values })) change(values);
 }
 
-function connect() {
-  draggable(byId("first"), EDGE, () => [view.x, view.y], (x, y) => change(onOrbit(x, y)));
-  for (const name of ["a", "b"]) {
-    draggable(byId(name), EDGE, () => [view[`${name}x`], view[`${name}y`]], (x, y) =>
-      change({ [`${name}x`]: within(x, C.RANGE), [`${name}y`]: within(y, C.RANGE) }));
-  }
-  draggable(byId("latents"), PLANE, () => [view.px, view.py], (x, y) =>
-    change({ px: within(x, PLANE), py: within(y, PLANE) }), true);
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+function onKey(event) {
+  const { key, target } = event;
+  const [dx, dy] = ARROWS[key] ?? [0, 0];
+  const point = target.dataset.point;
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (point !== undefined && (dx || dy)) {
+    movePoint(point, view[`${point}x`] + C.PIXEL * dx, view[`${point}y`] + C.PIXEL * dy);
+  } else if (target.matches("input:not([name=step])")) return; // they have their own keys
+  else if (key === " " && !target.matches("button, a")) playOrPause();
+  else if (dx) goTo(view.step + dx);
+  else return;
+  event.preventDefault();
+}
 
-  for (const radio of document.querySelectorAll("input[type=radio]")) {
-    radio.addEventListener("change", () =>
-      change({ [radio.name]: radio.name === "d" ? Number(radio.value) : radio.value }));
-  }
-  for (const name of ["share", "mix"]) {
-    input(name).addEventListener("input", () => change({ [name]: Number(input(name).value) }));
-  }
-  input("step").addEventListener("input", () => goTo(Number(input("step").value)));
-  input("steps").addEventListener("input", () => {
-    const steps = Number(input("steps").value); // at the same time t
-    change({ steps, step: Math.round((view.step / view.steps) * steps) });
-  });
-  input("seed").addEventListener("input", () => {
-    const seed = Number(input("seed").value);
-    if (input("seed").value !== "" && parse(`seed=${seed}`)) change({ seed });
-  });
-  byId("newNoise").addEventListener("click", () =>
-    change({ seed: Math.floor(1000 * Math.random()) }));
-  input("marks").addEventListener("change", (event) =>
-    change({ marks: Number(event.target.checked) }));
-  byId("play").addEventListener("click", playOrPause);
-  byId("back").addEventListener("click", () => goTo(view.step - 1));
-  byId("next").addEventListener("click", () => goTo(view.step + 1));
-
-  const scrub = (event) => {
-    if (!event.buttons) return;
-    const box = byId("plot").getBoundingClientRect();
-    const inside = box.width - MARGIN.left - MARGIN.right;
-    goTo(Math.round(((event.clientX - box.left - MARGIN.left) / inside) * view.steps));
-  };
-  byId("plot").addEventListener("pointerdown", scrub);
-  byId("plot").addEventListener("pointermove", scrub);
-
-  for (const id of ["state", "mean"]) {
-    for (let i = 0; i < C.NUM_FRAMES; i++) {
-      const button = document.createElement("button");
-      button.append(document.createElement("canvas"), i ? `${i}` : "0, given");
-      button.disabled = i === 0;
-      button.setAttribute("aria-label", `frame ${i}`);
-      button.addEventListener("click", () => change({ frame: view.frame === i ? 0 : i }));
-      byId(id).append(button);
-    }
-  }
-  document.addEventListener("keydown", (event) => {
-    if (event.target.closest("input:not([name=step]), button, a")) return; // they have their own
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === " ") playOrPause();
-    else if (event.key === "ArrowLeft") goTo(view.step - 1);
-    else if (event.key === "ArrowRight") goTo(view.step + 1);
-    else return;
-    event.preventDefault();
-  });
-  addEventListener("hashchange", () => {
-    if (playTimer) stop();
-    readAddress();
-    change({});
-    document.querySelector(".player").scrollIntoView({ behavior: "smooth", block: "nearest" });
-  });
-  addEventListener("resize", () => change({}));
+/** Move the point that the pointer drags. The one in the latent plane follows a mouse anyway. */
+function onPointer({ target, type, pointerId, clientX, clientY }) {
+  const element = target.closest("[data-point]");
+  const point = element?.dataset.point;
+  if (type === "pointerdown") element?.setPointerCapture(pointerId);
+  if (point !== "p" && !element?.hasPointerCapture(pointerId)) return;
+  const edge = point === "p" ? PLANE : EDGE;
+  const box = element.getBoundingClientRect();
+  movePoint(point, edge * ((2 * (clientX - box.left)) / box.width - 1),
+    edge * (1 - (2 * (clientY - box.top)) / box.height));
 }
 
 // ---------------------------------------------------------------- start
@@ -477,12 +321,35 @@ async function start() {
     const weights = await unpack(packed);
     networks[d] = { space: new LatentSpace(weights), network: new FlowNetwork(weights) };
   }
-  connect();
+  for (const strip of document.querySelectorAll(".strip")) {
+    strip.innerHTML = Array.from({ length: C.NUM_FRAMES }, (_, i) =>
+      `<button aria-label="frame ${i}"><span class="frame"></span>${i || "0, given"}</button>`,
+    ).join("");
+    [...strip.children].forEach((button, i) =>
+      button.addEventListener("click", () => change({ frame: view.frame === i ? 0 : i })));
+  }
+  for (const picture of document.querySelectorAll(".frame")) {
+    picture.innerHTML = `<canvas width="${C.FRAME_SIZE}" height="${C.FRAME_SIZE}"></canvas>
+      <svg viewBox="${-EDGE} ${-EDGE} ${2 * EDGE} ${2 * EDGE}"></svg>`;
+  }
+  byId("play").addEventListener("click", playOrPause);
+  byId("back").addEventListener("click", () => goTo(view.step - 1));
+  byId("next").addEventListener("click", () => goTo(view.step + 1));
+  byId("newNoise").addEventListener("click", () =>
+    change({ seed: Math.floor(1000 * Math.random()) }));
+  addEventListener("input", onInput);
+  addEventListener("keydown", onKey);
+  addEventListener("pointerdown", onPointer);
+  addEventListener("pointermove", onPointer);
+  addEventListener("hashchange", () => {
+    readAddress();
+    goTo(view.step);
+    byId("player").scrollIntoView({ behavior: "smooth", block: "nearest" });
+  });
   readAddress();
   document.querySelector("main").hidden = false;
   draw();
-  // for the browser's console, and for the tests
-  window.explorer = { networks, sample, randomNormal, currentSample, view: () => view };
+  await encodeGrid();
 }
 
 start().catch((error) => {

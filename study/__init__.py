@@ -13,3 +13,24 @@ it: read those first.
     python -m study.tables          # RESULTS.md and the README's numbers, from the JSON files
     python -m study.all             # everything again
 """
+
+from collections.abc import Callable
+from typing import Any
+
+from analyze import SweepSettings, over_seeds, write
+from data import run
+
+
+def means(runs: dict[str, list[dict[str, Any]]], keep: str = "") -> dict[str, Any]:
+    """Of each case's results mean and standard deviation over the seeds, and, of the one to keep,
+    the values of the seeds, too."""
+    numbers = {case: over_seeds(seeds) for case, seeds in runs.items()}
+    for results in numbers.values():
+        for name in results.keys() - {keep}:
+            del results[name]["seeds"]
+    return numbers
+
+
+def command(analysis: Callable[[SweepSettings], Any], name: str) -> None:
+    """The command line of a question: write its figure and its numbers."""
+    run(lambda settings: write(analysis, settings, name), SweepSettings)

@@ -24,10 +24,11 @@ from matplotlib.ticker import NullLocator
 from torch import Tensor
 
 import flow
-from analyze import BLUE, GREEN, GREY, ORANGE, SweepSettings, measure, over_seeds, write
-from data import random_first_centers, run
+from analyze import BLUE, GREEN, GREY, ORANGE, SweepSettings, measure
+from data import random_first_centers
 from flow import ExactFlow, FlowNetwork, FlowSettings, LatentSpace, exact_flow, interpolate
 from sample import euler_steps, sample
+from study import command, means
 
 TIMES = [k / 50 for k in range(45)]
 DIMS = (2, 8, 32, 100)
@@ -36,6 +37,7 @@ LENGTHS = (100, 300)
 BRANCH_STEPS = (0, 1, 2, 3, 4, 6, 8, 10, 13, 16, 20, 25, 30)
 BRANCHES = 32
 BRANCHED = ("d = 2", "d = 2, scale 5.0", "d = 100", "d = 100, scale 0.7")
+ON_THE_RIGHT = ("d = 32", "d = 2, scale 5.0", "d = 2, scale 0.5")  # labels in the figure
 
 
 def entropy(p: Tensor) -> Tensor:
@@ -54,13 +56,9 @@ def halfway(times: Sequence[float], values: Sequence[float]) -> float:
 
 
 def measure_commitment(settings: FlowSettings) -> dict[str, Any]:
-    """When the direction is decided.
-
-    Returns:
-        "curves", the mean entropy over TIMES of the exact posterior and of the learned share q, on
-        1000 noisy true videos, (2, times), and "halfway", when each falls below half a bit; "t_S";
-        and the "mean excess" loss of the flow.
-    """
+    """On 1000 noisy true videos, when the mean entropy of the direction falls below half a bit, by
+    the exact posterior and by the learned share q: "halfway", (2,); "t_S"; and the "mean excess"
+    loss of the flow."""
     network, space, losses = flow.load_or_train(settings)
     rng, n = np.random.default_rng((settings.seed, 9)), 1000
     centers = random_first_centers(n, rng, settings.range)
@@ -73,13 +71,12 @@ def measure_commitment(settings: FlowSettings) -> dict[str, Any]:
         t = torch.full((n, 1), time)
         x = interpolate(z, noise, t)
         q = exact.ccw_fraction(network(x, exact.given, t).detach())
-        curves[0].append(entropy(exact.posterior(x, t)[:, 0]).mean().item())
-        curves[1].append(entropy(q).mean().item())
+        for curve, p in zip(curves, (exact.posterior(x, t)[:, 0], q)):
+            curve.append(entropy(p).mean().item())
     return {
         "t_S": exact.decision_time().mean().item(),
-        "curves": curves,
         "halfway": [halfway(TIMES, curve) for curve in curves],
-        "mean excess": float(np.mean(losses["excess"])),
+        "mean excess": np.mean(losses["excess"]),
     }
 
 
@@ -127,61 +124,45 @@ def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
         for length in LENGTHS:
             name = f"d = {dim}, {length} steps"
             cases[name] = settings.flows(embed_dim=dim, flow_steps=length)
-    runs = measure(measure_commitment, cases, settings.dask)
-    numbers: dict[str, Any] = {name: over_seeds(seeds) for name, seeds in runs.items()}
-    runs = measure(measure_branches, branched, settings.dask)
-    for name, seeds in runs.items():
-        numbers[name] |= over_seeds(seeds)
+    numbers = means(measure(measure_commitment, cases, settings.dask))
+    for name, value in means(measure(measure_branches, branched, settings.dask)).items():
+        numbers[name] |= value
     return numbers, draw(numbers)
 
 
 def draw(numbers: dict[str, Any]) -> Figure:
     """Predicted against measured times, with named points; and the branches that keep their way."""
-    figure = Figure((8.5, 4.2), layout="constrained")
+    figure = Figure((8.3, 4.6), layout="constrained")
     line, branching = figure.subplots(1, 2)
     line.plot([2, 30], [2, 30], color=GREY, lw=1, label="as predicted")
-    for i, (label, marker, color) in enumerate((("exact", "s", GREY), ("learned", "o", BLUE))):
-        for name, value in numbers.items():
-            if name.endswith("steps"):
-                continue
-            x, y = 50 * value["t_S"]["mean"], 50 * value["halfway"]["mean"][i]
-            line.plot(x, y, marker, color=color, label=label if name == "d = 2" else None)
-            if i:
-                right = name in ("d = 32", "d = 2, scale 5.0", "d = 2, scale 0.5")
-                side, offset = ("left", 8) if right else ("right", -8)
-                line.annotate(
-                    name, (x, y), (offset, -3), textcoords="offset points", ha=side, fontsize=8
-                )
+    timed = {name: value for name, value in numbers.items() if not name.endswith("steps")}
+    x = [50 * value["t_S"]["mean"] for value in timed.values()]
+    for i, (which, look, color) in enumerate((("exact", "s", GREY), ("learned", "o", BLUE))):
+        y = [50 * value["halfway"]["mean"][i] for value in timed.values()]
+        line.plot(x, y, look, color=color, label=which)
+    for name, *point in zip(timed, x, y):
+        side, offset = ("left", 8) if name in ON_THE_RIGHT else ("right", -8)
+        line.annotate(name, point, (offset, -3), textcoords="offset points", ha=side)
     line.set(xlabel="predicted: $t_S$, in steps of 50", ylabel="direction decided, in steps of 50")
-    line.set(
-        title="Decided at $t_S$; by the learned flow\nat large d a little later",
-        xscale="log",
-        yscale="log",
-    )
-    for axis, limits in ((line.xaxis, (0.6, 90)), (line.yaxis, (2, 30))):
-        axis.set_view_interval(*limits, ignore=True)
+    line.set_title("Decided at $t_S$; by the learned flow\nat large d a little later")
+    line.set(xscale="log", yscale="log", xlim=(0.25, 200), ylim=(2, 30))
+    for axis in (line.xaxis, line.yaxis):
         axis.set_ticks([3, 5, 10, 20], ["3", "5", "10", "20"])
         axis.set_minor_locator(NullLocator())
     line.legend()
     for name, color in zip(BRANCHED, (GREEN, ORANGE, BLUE, GREY)):
-        for i, look in enumerate(("--", "o-")):
-            kept = numbers[name]["kept"]
+        kept = numbers[name]["kept"]
+        for mean, std, look, label in zip(kept["mean"], kept["std"], ("--", "o-"), (None, name)):
             branching.errorbar(
-                BRANCH_STEPS,
-                kept["mean"][i],
-                kept["std"][i],
-                fmt=look,
-                ms=3,
-                lw=1.2,
-                color=color,
-                label=f"{name}, {('exact', 'learned')[i]}",
+                BRANCH_STEPS, mean, std, fmt=look, ms=3, lw=1.2, color=color, label=label
             )
+    branching.plot([], [], "k--", lw=1.2, label="the same, exact flow")
     branching.set(xlabel="sampling step k whose noise is drawn anew")
     branching.set(ylabel="share that keeps the direction")
     branching.set_title("Fresh noise still turns some videos at $t_S$,\nfew at twice that time")
-    branching.legend(fontsize=8)
+    branching.legend(loc="lower right")
     return figure
 
 
 if __name__ == "__main__":
-    run(lambda settings: write(analysis, settings, "commitment"), SweepSettings)
+    command(analysis, "commitment")

@@ -13,20 +13,10 @@ import torch
 from matplotlib.figure import Figure
 
 import flow
-from analyze import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    SweepSettings,
-    count_blobs,
-    measure,
-    over_seeds,
-    write,
-)
-from data import run
+from analyze import BLUE, GREEN, GREY, ORANGE, SweepSettings, count_blobs, measure
 from flow import FlowSettings
 from sample import sample
+from study import command, means
 from study.representing import DIMS
 
 DEEP, SMALL = "d = 100, two hidden layers", "d = 2, latent scale 0.3"
@@ -54,34 +44,28 @@ def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
     cases = {f"{dim}": settings.flows(embed_dim=dim) for dim in DIMS}
     cases[DEEP] = settings.flows(embed_dim=100, hidden_layers=2)
     cases[SMALL] = settings.flows(embed_dim=2, latent_scale=0.3)
-    runs = measure(measure_squares, cases, settings.dask)
-    numbers = {name: over_seeds(seeds) for name, seeds in runs.items()}
+    numbers = means(measure(measure_squares, cases, settings.dask))
     return numbers, draw(numbers)
 
 
 def draw(numbers: dict[str, Any]) -> Figure:
     """Share of frames with one square, over the embedding dimension."""
-    figure = Figure((8.5, 4), layout="constrained")
+    figure = Figure((8.3, 4), layout="constrained")
     plot = figure.subplots()
-    looks = {
-        "steps 0, 5, 10": ("state, steps 0, 5 and 10", BLUE),
-        "step 50": ("finished video, step 50", GREEN),
-        "null": ("null: decoded noise", GREY),
-    }
-    for name, (label, color) in looks.items():
+    for name, label, color in (
+        ("steps 0, 5, 10", "state, steps 0, 5 and 10", BLUE),
+        ("step 50", "finished video, step 50", GREEN),
+        ("null", "null: decoded noise", GREY),
+    ):
         values = [numbers[f"{dim}"][name] for dim in DIMS]
         mean, std = ([value[kind] for value in values] for kind in ("mean", "std"))
         plot.errorbar(DIMS, mean, std, fmt="o-", ms=4, capsize=2, color=color, label=label)
     for name, dim, marker in ((DEEP, 100, "^"), (SMALL, 2, "v")):
-        value = numbers[name]["null"]
-        plot.errorbar(
-            dim, value["mean"], value["std"], fmt=marker, color=ORANGE, label=f"null: {name}"
-        )
+        mean, std = (numbers[name]["null"][kind] for kind in ("mean", "std"))
+        plot.errorbar(dim, mean, std, fmt=marker, color=ORANGE, label=f"null: {name}")
     plot.set(xscale="log", xlabel="embedding dimension d", ylim=(-0.02, 1.05))
     plot.set(ylabel="share of frames with one square")
-    plot.set_title(
-        "Early states show what decoded noise shows: one square at d = 2, often several above"
-    )
+    plot.set_title("Early states show about what decoded noise shows; at d = 2 that is one square")
     plot.set_xticks(DIMS, [str(dim) for dim in DIMS])
     plot.minorticks_off()
     plot.legend()
@@ -89,4 +73,4 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 if __name__ == "__main__":
-    run(lambda settings: write(analysis, settings, "dimension"), SweepSettings)
+    command(analysis, "dimension")

@@ -72,12 +72,6 @@ def read_frames(path: Path) -> np.ndarray:
     return np.clip(frames, 0, 1)
 
 
-def same_and_other(table: np.ndarray) -> list[float]:
-    """Means of a square table on the diagonal and off it."""
-    same = np.eye(len(table), dtype=bool)
-    return [table[same].mean(), table[~same].mean()]
-
-
 def measure_video(start: np.ndarray, middle: np.ndarray, end: np.ndarray) -> dict[str, Any]:
     """A video at steps 0, 20 and 50, each (8, 51, 51). At step 20 all blobs but the one nearest to
     the taken place are extra, and so are the pixels brighter than 0.5 off the taken place. The list
@@ -94,6 +88,8 @@ def measure_video(start: np.ndarray, middle: np.ndarray, end: np.ndarray) -> dic
     early, late, taken = (x[1:].reshape(7, -1) for x in (start, middle, masks[:, 3]))
     pixels = (late > 0.5) & (taken == 0)
     shared = pixels.astype(float) @ (early > 0.5).T * 7 / pixels.sum()
+    likeness = np.corrcoef(late, early)[:7, 7:]
+    same = np.eye(7, dtype=bool)
     return {
         "blobs in frames 1-7, steps 0, 20, 50": count_blobs(np.stack([start, middle, end])[:, 1:]),
         "step 50, px from the orbit, median": np.median(errors),
@@ -103,10 +99,14 @@ def measure_video(start: np.ndarray, middle: np.ndarray, end: np.ndarray) -> dic
         "extra blobs at the other place": (distance[counted, 0] < TOLERANCE).sum(),
         "extra blobs in frame 4": extra[frame == 4].sum(),
         "light at other, controls, taken": [light[0], light[1:3].mean(), light[3]],
-        "extra pixels, bright at step 0 in the same frame, others": same_and_other(shared),
-        "correlation with step 0, the same frame, others": same_and_other(
-            np.corrcoef(late, early)[:7, 7:]
-        ),
+        "extra pixels, bright at step 0 in the same frame, others": [
+            shared[same].mean(),
+            shared[~same].mean(),
+        ],
+        "correlation with step 0, the same frame, others": [
+            likeness[same].mean(),
+            likeness[~same].mean(),
+        ],
     }
 
 

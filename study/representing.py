@@ -18,22 +18,12 @@ from matplotlib.figure import Figure
 
 import autoencoder
 import flow
-from analyze import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    RECIPES,
-    SweepSettings,
-    count_blobs,
-    measure,
-    over_seeds,
-    write,
-)
+from analyze import BLUE, GREEN, GREY, ORANGE, RECIPES, SweepSettings, count_blobs, measure
 from autoencoder import AutoencoderSettings, encode_centers
-from data import orbits, random_first_centers, render, run
+from data import orbits, random_first_centers
 from flow import FlowSettings, exact_flow, interpolate
 from sample import decode_videos, sample
+from study import command, means
 from study.superposition import FRAMES, MIN_RADIUS
 
 DIMS = (2, 3, 4, 8, 16, 32, 64, 100)
@@ -112,26 +102,20 @@ def second_square(settings: FlowSettings) -> dict[str, Any]:
 
 
 def additivity(settings: AutoencoderSettings) -> dict[str, Any]:
-    """Relative additivity error of the midpoint of two latents, |dec(a/2 + b/2) - dec(a)/2 -
+    """Relative "additivity error" of the midpoint of two latents, |dec(a/2 + b/2) - dec(a)/2 -
     dec(b)/2|^2 / |dec(a)/2 - dec(b)/2|^2, for squares of the two directions (400 first frames,
-    radius above APART); the share of "midpoints" that show exactly two squares; and the "midpoint
-    brightness", the light of the midpoint at both places over that of each square alone at its own:
-    1/2 if the decoder is additive."""
+    radius above APART); and the share of "midpoints" that show exactly two squares."""
     model, _ = autoencoder.load_or_train(settings)
     first = random_first_centers(400, np.random.default_rng((settings.seed, 8)), settings.range)
     first = first[np.linalg.norm(first, axis=1) > APART]
     both = orbits(first)[:, :, [1, 2, 3]].swapaxes(0, 1).reshape(2, -1, 2)
     a, b = encode_centers(model, both, settings)
     with torch.no_grad():
-        middle, half_a, half_b = (model.decode(z) for z in ((a + b) / 2, a, b))
-        half_a, half_b = half_a / 2, half_b / 2
-    error = ((middle - half_a - half_b) ** 2).sum((1, 2)) / ((half_a - half_b) ** 2).sum((1, 2))
-    at_a, at_b = (torch.from_numpy(render(places, settings)) for places in both)
-    alone = 2 * (half_a * at_a + half_b * at_b).sum((1, 2))
+        middle, at_a, at_b = (model.decode(z) for z in ((a + b) / 2, a, b))
+    error = ((middle - at_a / 2 - at_b / 2) ** 2).sum((1, 2))
     return {
-        "additivity error": error.mean().item(),
+        "additivity error": (error / ((at_a - at_b) ** 2 / 4).sum((1, 2))).mean().item(),
         "midpoints": (count_blobs(middle.numpy()) == 2).mean(),
-        "midpoint brightness": ((middle * (at_a + at_b)).sum((1, 2)) / alone).mean().item(),
     }
 
 
@@ -148,64 +132,53 @@ def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
 
     def grid(dims: Sequence[int], **changes: Any) -> dict[str, list[FlowSettings]]:
         return {
-            f"d = {dim}, {depth} hidden": settings.flows(
-                embed_dim=dim, hidden_layers=depth, **changes
-            )
+            f"d = {d}, {depth} hidden": settings.flows(embed_dim=d, hidden_layers=depth, **changes)
             for depth in DEPTHS
-            for dim in dims
+            for d in dims
         }
 
     plain = {"d = 100, plain": settings.flows(embed_dim=100, **RECIPES["plain"])}
     given = {
-        f"d = {dim}, two given frames": settings.flows(embed_dim=dim, given_frames=2)
-        for dim in (2, 100)
+        f"d = {d}, two given frames": settings.flows(embed_dim=d, given_frames=2) for d in (2, 100)
     }
-    numbers: dict[str, Any] = {}
-    for name, function, cases in (
-        ("cases", measure_all, grid(DIMS) | plain),
-        ("80 % ccw", calibration, grid((2, 8, 32, 100), ccw_share=0.8)),
-        ("two given frames", second_square, given),
-    ):
-        runs = measure(function, cases, settings.dask)
-        numbers[name] = {case: over_seeds(seeds) for case, seeds in runs.items()}
+    numbers = {
+        "cases": means(measure(measure_all, grid(DIMS) | plain, settings.dask)),
+        "80 % ccw": means(
+            measure(calibration, grid((2, 8, 32, 100), ccw_share=0.8), settings.dask)
+        ),
+        "two given frames": means(measure(second_square, given, settings.dask)),
+    }
     return numbers, draw(numbers)
 
 
 def draw(numbers: dict[str, Any]) -> Figure:
     """q against how often it was right, and what is seen against the decoder's midpoints."""
-    figure = Figure((8.5, 4.2), layout="constrained")
+    figure = Figure((8.3, 4.4), layout="constrained")
     known, seen = figure.subplots(1, 2)
-    known.plot([0, 1], [0, 1], color=GREY, lw=1)
-    for i, dim in enumerate((2, 100)):
-        for group, share in (("cases", "50"), ("80 % ccw", "80")):
-            value = numbers[group][f"d = {dim}, 0 hidden"]
-            count, predicted, label = value["q bins"]["seeds"].sum(0).T
-            told = count > 50  # fewer say little
-            known.plot(
-                predicted[told] / count[told],
-                label[told] / count[told],
-                "os"[share == "80"],
-                ms=5,
-                color=(GREEN, BLUE)[i],
-                label=f"d = {dim}, {share} % ccw",
-            )
+    for plot in (known, seen):
+        plot.plot([0, 1], [0, 1], color=GREY, lw=1)
+    for dim, color in ((2, GREEN), (100, BLUE)):
+        for group, share, marker in (("cases", 50, "o"), ("80 % ccw", 80, "s")):
+            bins = np.array(numbers[group][f"d = {dim}, 0 hidden"]["q bins"]["mean"])
+            count, predicted, label = bins[bins[:, 0] > 10].T  # fewer in a bin say little
+            name = f"d = {dim}, {share} % ccw"
+            known.plot(predicted / count, label / count, marker, ms=5, color=color, label=name)
     known.set(xlabel="q, told share of counter-clockwise", ylabel="how often it was")
     known.set_title("What is told is nearly right,\nat d = 2 and at d = 100")
     known.legend()
-    seen.plot([0, 1], [0, 1], color=GREY, lw=1)
     for depth, color, marker in zip(DEPTHS, (BLUE, ORANGE, GREEN), "os^"):
         cases = [numbers["cases"][f"d = {dim}, {depth} hidden"] for dim in DIMS]
         x = [value["midpoints"]["mean"] for value in cases]
         y = [value["shown"]["mean"][1] for value in cases]
-        seen.plot(x, y, marker, color=color, label=f"{depth} hidden layers, d = 2 to 100")
+        seen.plot(x, y, marker, color=color, label=f"d = 2 to 100, {depth} hidden layers")
     plain = numbers["cases"]["d = 100, plain"]
     seen.plot(plain["midpoints"]["mean"], plain["shown"]["mean"][1], "kx", label="plain, d = 100")
     seen.set(xlabel="decoder alone: midpoints with two squares")
     seen.set(ylabel="two squares in the posterior mean, step 0")
     seen.set_title("What is seen is what the decoder draws\nfor midpoints, whatever d and depth")
-    seen.legend(fontsize=8)
+    seen.legend()
     return figure
 
 
 if __name__ == "__main__":
-    run(lambda settings: write(analysis, settings, "representing"), SweepSettings)
+    command(analysis, "representing")

@@ -19,21 +19,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import flow
-from analyze import (
-    BLUE,
-    GREY,
-    ORANGE,
-    RECIPES,
-    SweepSettings,
-    count_blobs,
-    find_blobs,
-    measure,
-    over_seeds,
-    write,
-)
-from data import FRAME_SIZE, PIXEL, orbits, render, run, tile
+from analyze import BLUE, GREY, ORANGE, RECIPES, SweepSettings, find_blobs, measure
+from data import FRAME_SIZE, PIXEL, orbits, render, tile
 from flow import FlowSettings
 from sample import Samples, decode_videos, sample
+from study import command, means
 
 STEPS = [*range(11), 12, 15, 20, 25, 30, 40, 50]
 VIDEOS = 600  # first frames a seed, of which 42 % have a radius above MIN_RADIUS
@@ -41,6 +31,7 @@ VIDEOS = 600  # first frames a seed, of which 42 % have a radius above MIN_RADIU
 # off, and from radius 0.55 on the neighbourhoods of places and controls don't touch.
 TOLERANCE, MIN_RADIUS = 0.1, 0.55
 FRAMES = [1, 2, 3, 5, 6, 7]  # where the two directions differ; in frame 4 they meet
+PLACES = {"other place": ORANGE, "controls beside it": GREY, "taken place": BLUE}
 
 
 # ---------------------------------------------------------------- blobs at places
@@ -52,7 +43,12 @@ def turned(places: np.ndarray, degrees: float) -> np.ndarray:
     return places @ np.array([[c, s], [-s, c]])
 
 
-def blob_near(frames: np.ndarray, places: np.ndarray) -> np.ndarray:
+def beside(taken: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Places (..., 4, 2): the other one, the controls to either side of it, and the taken one."""
+    return np.stack([other, turned(other, 22.5), turned(other, -22.5), taken], axis=-2)
+
+
+def blobs_at(frames: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Is there a blob whose middle is closer than TOLERANCE to a place?
 
     Args:
@@ -60,19 +56,15 @@ def blob_near(frames: np.ndarray, places: np.ndarray) -> np.ndarray:
         places: (n, f, k, 2), for each frame k places.
 
     Returns:
-        (n, f, k) booleans.
+        Booleans (n, f, k); and how many blobs each frame has, (n, f).
     """
     flat = places.reshape(-1, *places.shape[-2:])
-    frame, center = find_blobs(frames.reshape(-1, *frames.shape[-2:]))
+    frame, center = find_blobs(frames.reshape(-1, FRAME_SIZE, FRAME_SIZE))
     near = np.linalg.norm(flat[frame] - center[:, None], axis=-1) < TOLERANCE
     found = np.zeros(flat.shape[:2], dtype=bool)
     np.logical_or.at(found, frame, near)
-    return found.reshape(places.shape[:-1])
-
-
-def beside(taken: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Places (..., 4, 2): the other one, the controls to either side of it, and the taken one."""
-    return np.stack([other, turned(other, 22.5), turned(other, -22.5), taken], axis=-2)
+    count = np.bincount(frame, minlength=len(flat)).reshape(frames.shape[:2])
+    return found.reshape(places.shape[:-1]), count
 
 
 def contrast(
@@ -87,8 +79,8 @@ def contrast(
         taken, other: centres of the direction that the videos take, and of the other, (n, 8, 2).
         shown: the frames that count, in place of 1-3, 5-7.
     """
-    near = blob_near(frames[:, shown], beside(taken, other)[:, shown]).mean((0, 1))
-    several = (count_blobs(frames) > 1).mean(0)
+    found, count = blobs_at(frames, beside(taken, other))
+    near, several = found[:, shown].mean((0, 1)), (count > 1).mean(0)
     return [near[0], near[1:3].mean(), near[3], several[4], several[shown].mean()]
 
 
@@ -116,9 +108,9 @@ def measure_contrast(settings: FlowSettings) -> dict[str, Any]:
     Returns:
         For "learned state", "learned mean" (the posterior mean), "exact state", "exact mean":
         contrast() at STEPS, (steps, 5); with " light" behind the name light_at() the other place,
-        both controls and the taken place, (steps, 4); with "null" for a readout that of decoded
-        noise, (1, ...); and, as "picture", frames 1 to 7 of one video in the posterior mean at step
-        0 and in the state at steps 5, 10 and 20, and its places, the taken ones first.
+        both controls and the taken place, (steps, 4); both for decoded noise, "null", (1, ...);
+        and, as "picture", frames 1 to 7 of one video in the posterior mean at step 0 and in the
+        state at steps 5, 10 and 20, and its places, the taken ones first.
     """
     network, space, _ = flow.load_or_train(settings)
     result: dict[str, Any] = {}
@@ -129,11 +121,10 @@ def measure_contrast(settings: FlowSettings) -> dict[str, Any]:
         far, taken, other = taken_and_other(samples)
         chosen = replace(samples, given_centers=samples.given_centers[far])
         masks = render(beside(taken, other)[:, FRAMES], settings)
-        for name, latents in (
-            ("state", samples.states[STEPS]),
-            ("mean", samples.posterior_means[STEPS]),
-            ("null", noise),
-        ):
+        readouts = {"state": samples.states[STEPS], "mean": samples.posterior_means[STEPS]}
+        if used is not None:
+            readouts["null"] = noise
+        for name, latents in readouts.items():
             blobs, light = [], []
             for x in latents:
                 frames = decode_videos(space, chosen, x[far])
@@ -141,8 +132,8 @@ def measure_contrast(settings: FlowSettings) -> dict[str, Any]:
                 light.append(light_at(frames[:, FRAMES], masks))
             result |= {f"{which} {name}": blobs, f"{which} {name} light": light}
     shown = [samples.posterior_means[0], *samples.states[[5, 10, 20]]]
-    frames = np.stack([space.decode(x[far[:1]])[0].numpy() for x in shown])
-    return result | {"picture": (frames, np.stack([taken[0], other[0]])[:, 1:])}
+    pictures = np.stack([space.decode(x[far[:1]])[0].numpy() for x in shown])
+    return result | {"picture": (pictures, np.stack([taken[0], other[0]])[:, 1:])}
 
 
 # ---------------------------------------------------------------- numbers and figure
@@ -163,6 +154,16 @@ def draw_marked(plot: Axes, frames: np.ndarray, places: np.ndarray) -> None:
     plot.set(xticks=[], yticks=[])
 
 
+def draw_places(plot: Axes, steps: Sequence[int], values: Any, **style: Any) -> None:
+    """Draw the shares of frames with a blob at the other place, at the controls and at the taken
+    place, the first three of values (steps, 3 or more), on an axis where 0.1 % can be seen."""
+    for i, (place, color) in enumerate(PLACES.items()):
+        line = np.maximum(np.array(values)[:, i], 1e-4)
+        plot.plot(steps, line, color=color, **{"label": place} | style)
+    plot.set(xlabel="sampling step", yscale="log", ylim=(1e-3, 1.3))
+    plot.set_yticks([0.001, 0.01, 0.1, 1], ["0.1 %", "1 %", "10 %", "100 %"])
+
+
 def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
     """The contrast for d = 100, this repo's decoder and the plain one."""
     cases = {
@@ -170,52 +171,42 @@ def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
         "d = 100, plain": settings.flows(embed_dim=100, **RECIPES["plain"]),
     }
     runs = measure(measure_contrast, cases, settings.dask)
-    numbers: dict[str, Any] = {name: over_seeds(seeds) for name, seeds in runs.items()}
-    return {"steps": STEPS, "contrast": numbers}, draw(numbers, runs["d = 100"][0]["picture"])
+    numbers = means(runs)
+    return {"steps": STEPS, "contrast": numbers}, draw(numbers, *runs["d = 100"][0]["picture"])
 
 
-def draw(numbers: dict[str, Any], picture: tuple[np.ndarray, np.ndarray]) -> Figure:
+def draw(numbers: dict[str, Any], frames: np.ndarray, places: np.ndarray) -> Figure:
     """One video with both places marked; blobs at the places in posterior mean and state."""
-    figure = Figure((8.5, 8), layout="constrained")
-    axes = figure.subplot_mosaic(
-        [["film"] * 2, ["mean", "state"]], height_ratios=[1.25, 1], empty_sentinel=None
-    )
-    frames, places = picture
-    film = axes["film"]
-    film.set_axis_off()
-    film.set_title(
-        "d = 100, one video, frames 1 to 7. Blue: the place that it takes; orange: the other one"
+    figure = Figure((8.3, 8), layout="constrained")
+    axes = figure.subplot_mosaic([["film"] * 2, ["mean", "state"]], height_ratios=[1.25, 1])
+    axes["film"].set_axis_off()
+    axes["film"].set_title(
+        "d = 100, one video, frames 1 to 7. Blue: the place it takes, orange: the other"
     )
     names = ("posterior mean,\nstep 0", "state, step 5", "state, step 10", "state, step 20")
     for i, (row, name) in enumerate(zip(frames, names)):
-        plot = film.inset_axes((0.12, 0.755 - 0.25 * i, 0.88, 0.235))
+        plot = axes["film"].inset_axes((0.12, 0.755 - 0.25 * i, 0.88, 0.235))
         draw_marked(plot, row, places)
         plot.set_ylabel(name, rotation=0, ha="right", va="center")
     value = numbers["d = 100"]
-    titles = {
-        "mean": "The posterior mean starts with both",
-        "state": "The state shows the other rarely",
-    }
-    looks = (("other place", ORANGE), ("controls beside it", GREY), ("taken place", BLUE))
-    for readout, title in titles.items():
-        plot = axes[readout]
-        for i, (place, color) in enumerate(looks):
-            exact, learned = (value[f"{which} {readout}"] for which in ("exact", "learned"))
-            y, std = learned["mean"][:, i], learned["std"][:, i]
-            plot.plot(STEPS, y, color=color, label=place)
-            plot.fill_between(STEPS, y - std, y + std, color=color, alpha=0.2, lw=0)
-            plot.plot(STEPS, exact["mean"][:, i], ":", color=color)
-        plot.set(xlabel="sampling step", yscale="log", ylim=(1e-3, 1.3), title=title)
-        plot.set_yticks([0.001, 0.01, 0.1, 1], ["0.1 %", "1 %", "10 %", "100 %"])
-    axes["mean"].set_ylabel("frames with a square there")
+    for readout in ("mean", "state"):
+        learned = value[f"learned {readout}"]
+        draw_places(axes[readout], STEPS, value[f"exact {readout}"]["mean"], ls=":", label=None)
+        draw_places(axes[readout], STEPS, learned["mean"])
+        for i, color in enumerate(PLACES.values()):
+            band = learned["mean"][:, i] + np.array([[-1], [1]]) * learned["std"][:, i]
+            axes[readout].fill_between(STEPS, *band, color=color, alpha=0.2, lw=0)
+    axes["mean"].set(
+        ylabel="frames with a square there", title="The posterior mean starts with both"
+    )
+    axes["state"].set_title("The state shows the other rarely")
     axes["mean"].plot([], [], "k:", label="the same, exact flow")
-    null = value["learned null"]["mean"][0]
-    for i in (0, 1):
-        axes["state"].axhline(null[i], color=looks[i][1], lw=0.8, ls="--")
     axes["mean"].plot([], [], "k--", lw=0.8, label="the same, decoded noise")
+    for share, color in zip(value["learned null"]["mean"][0], (ORANGE, GREY)):
+        axes["state"].axhline(share, color=color, lw=0.8, ls="--")
     figure.legend(*axes["mean"].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
 if __name__ == "__main__":
-    run(lambda settings: write(analysis, settings, "superposition"), SweepSettings)
+    command(analysis, "superposition")

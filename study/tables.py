@@ -1,10 +1,10 @@
-"""The numbers of the README and of RESULTS.md, from the JSON files in figures/.
+"""Fills the numbers and tables of README.md and RESULTS.md in, from the JSON files in figures/.
 
     python -m study.tables
 
-RESULTS.md is written as a whole. In the README, what stands between <!--PATH--> and <!--/--> is
-replaced; the marks are not seen on the page. PATH leads to a number, file first, then keys and
-places, as in `superposition/contrast/d = 100/learned mean/mean/0/0 = %.2f`.
+What stands between a mark and <!--/--> is replaced; marks are not seen on the page. <!--PATH-->
+leads to a result, file first, then keys and places, as in `dimension/100/null`; <!--PATH = FORMAT-->
+to a plain number, as in `dimension/100/null/mean = %.2f`; <!--table NAME--> is one of tables().
 """
 
 import json
@@ -17,16 +17,15 @@ from typing import Any
 import numpy as np
 
 from data import replacing, run
-from study.commitment import BRANCH_STEPS
-from study.dimension import DEEP, SMALL
 
 ROOT = Path(__file__).resolve().parent.parent
-MARK = re.compile(r"(<!--([a-z][^>\n]*) = ([^>\n]*)-->).*?(<!--/-->)")
+MARK = re.compile(r"(<!--([a-z][^>\n]*?)(?: = (%[^>\n]*))?-->).*?(<!--/-->)", re.DOTALL)
+READOUTS = ("learned state", "exact state", "learned mean", "exact mean", "learned null")
 
 
 @dataclass(frozen=True)
 class TablesSettings:
-    """Fill in the README and write RESULTS.md."""
+    """Fill in the two pages."""
 
     readme: Path = ROOT / "README.md"
     """The README."""
@@ -36,30 +35,69 @@ class TablesSettings:
     """Folder of the JSON files."""
 
     def __post_init__(self) -> None:
-        if not self.readme.is_file():
-            raise ValueError(f"--readme {self.readme} is not a file")
+        for path in (self.readme, self.results, self.out_dir / "pictures.json"):
+            if not path.is_file():
+                raise ValueError(f"{path} is missing")
 
 
-def part(value: dict[str, Any], *place: int) -> dict[str, Any]:
-    """Mean and standard deviation over the seeds, at this place in the lists."""
+# ---------------------------------------------------------------- numbers as text
+
+
+def look_up(numbers: Any, path: str) -> Any:
+    """What a path such as `blobs/2/null/1` leads to. A place behind a mean and standard deviation
+    over the seeds is one in both.
+
+    Raises:
+        ValueError: it leads nowhere.
+    """
+    value = numbers
+    try:
+        for key in path.split("/"):
+            if isinstance(value, dict) and "mean" in value and key not in value:
+                value = {name: value[name][int(key)] for name in ("mean", "std")}
+            else:
+                value = value[int(key)] if isinstance(value, list) else value[key]
+    except (KeyError, IndexError, TypeError, ValueError):
+        raise ValueError(f"a page asks for {path}, which no JSON file holds") from None
+    return value
+
+
+def percent(shares: Iterable[float]) -> str:
+    """Shares in percent."""
+    return " / ".join(f"{100 * share:.1f}" for share in shares)
+
+
+def cell(numbers: dict[str, Any], path: str) -> str:
+    """What a path leads to, as text: mean and standard deviation of a number; of shares at places
+    the means, in percent. With a * at the end of a name the means of all that it can stand for or,
+    of many, the least and the largest."""
+    head, star, tail = path.partition("*/")
+    if star:
+        folder, _, start = head.rpartition("/")
+        names = [name for name in look_up(numbers, folder) if name.startswith(start)]
+        found = [look_up(numbers, f"{folder}/{name}/{tail}") for name in names]
+        means = [value["mean"] if isinstance(value, dict) else value for value in found]
+        if len(means) > 4:
+            return f"{min(means):.3f} to {max(means):.3f}"
+        return ", ".join(f"{mean:.3f}" for mean in means)
+    value = look_up(numbers, path)
+    if not isinstance(value, dict):
+        return f"{value}"
     mean, std = value["mean"], value["std"]
-    for i in place:
-        mean, std = mean[i], std[i]
-    return {"mean": mean, "std": std}
+    if isinstance(mean, list):
+        return percent(mean[:3])
+    form = ".1f" if mean >= 10 else ".1e" if 0 < mean < 1e-3 else ".3f"
+    return f"{mean:{form}} ({std:{form}})"
 
 
-def cell(value: dict[str, Any], *place: int, digits: int = 3) -> str:
-    """The same as text."""
-    value = part(value, *place)
-    return f"{value['mean']:.{digits}f} ({value['std']:.{digits}f})"
+# ---------------------------------------------------------------- tables
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table; rows may end early."""
-    head = list(head)
-    filled_up = ([*row, *[""] * len(head)][: len(head)] for row in rows)
-    lines = [head, ["---"] * len(head), *filled_up]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def table(rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table; the first row is its head, and others may end early."""
+    head, *others = (list(row) for row in rows)
+    filled_up = [(row + [""] * len(head))[: len(head)] for row in others]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *filled_up])
 
 
 def cases(numbers: dict[str, Any]) -> dict[str, Any]:
@@ -71,335 +109,125 @@ def cases(numbers: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-# ---------------------------------------------------------------- the tables
+def grid(numbers: dict[str, Any], *more: str) -> list[list[str]]:
+    """A row for each case; a column for each result that is a single number, and for more paths."""
+    first = next(iter(numbers.values()))
+    scalars = [key for key, value in first.items() if np.ndim(value["mean"]) == 0]
+    rows = [[name, *[cell(value, k) for k in (*scalars, *more)]] for name, value in numbers.items()]
+    return [["", *scalars, *more], *rows]
 
 
-def scalars(numbers: dict[str, Any]) -> str:
-    """A row for each case, a column for each of its results that is a single number."""
-    rows = cases(numbers)
-    keys = [key for key, value in next(iter(rows.values())).items() if np.ndim(value["mean"]) == 0]
-    return table(
-        ["", *keys], ([name, *[cell(value[key]) for key in keys]] for name, value in rows.items())
-    )
-
-
-def percent(values: Iterable[float]) -> str:
-    """Shares in percent."""
-    return " / ".join(f"{100 * value:.1f}" for value in values)
-
-
-def places(value: dict[str, Any], *place: int) -> str:
-    """Blobs at the other place / at the controls / at the taken place, in percent."""
-    return percent(part(value, *place)["mean"][:3])
-
-
-def benchmark_table(numbers: dict[str, Any]) -> str:
-    """Mean, lowest and highest of each measure."""
-    both = cases(numbers)
-    rows = []
-    for name in both["d = 2"]:
-        row = [name]
-        for value in both.values():
-            seeds, mean = value[name]["seeds"], value[name]["mean"]
-            low, high = min(seeds), max(seeds)
-            row.append(
-                f"{mean:.4g} ({low:.4g}, seed {seeds.index(low)}; {high:.4g}, seed {seeds.index(high)})"
-            )
-        rows.append(row)
-    return table(["mean (lowest; highest)", *both], rows)
-
-
-SHOWN = (0, 2, 5, 10, 15, 20, 30)
-
-
-def superposition_tables(numbers: dict[str, Any]) -> list[str]:
-    """Blobs at the places, two or more blobs, and light at the places, over the steps."""
-    blobs, several, light = [], [], []
+def over_steps(numbers: dict[str, Any], parts: list[list[int]], end: str = "") -> list[list[str]]:
+    """The means of these parts of superposition.py's shares, over the steps."""
+    steps = {k: numbers["steps"].index(k) for k in (0, 2, 5, 10, 15, 20, 30)}
+    rows = [["", *[f"step {k}" for k in steps]]]
     for name, value in numbers["contrast"].items():
-        for key in ("learned state", "exact state", "learned mean", "exact mean", "learned null"):
-            at = [0] if "null" in key else [numbers["steps"].index(k) for k in SHOWN]
-            label = [name, key.replace("mean", "posterior mean").replace("learned null", "noise")]
-            blobs.append([*label, *[places(value[key], i) for i in at]])
-            several.append([*label, *[percent(part(value[key], i)["mean"][3:]) for i in at]])
-            rows = [part(value[f"{key} light"], i)["mean"] for i in at]
-            light.append([*label, *[percent((a, (b + c) / 2, d)) for a, b, c, d in rows]])
-    head = ["", "", *[f"step {k}" for k in SHOWN]]
-    return [
-        "Frames 1-3, 5-7 with a blob at the other place / at the controls / at the taken place, in %:",
-        table(head, blobs),
-        "Light at these places, in % of white:",
-        table(head, light),
-        "Frames 4 / frames 1-3, 5-7 with two or more squares, in %:",
-        table(head, several),
-    ]
+        for key in READOUTS:
+            means = np.array(value[key + end]["mean"])
+            places = steps.values() if len(means) > 1 else [0]  # noise has no steps
+            shares = [percent(means[i, part].mean() for part in parts) for i in places]
+            label = key.replace("mean", "posterior mean").replace("learned null", "decoded noise")
+            rows.append([f"{name}, {label}", *shares])
+    return rows
 
 
-def recipe_table(numbers: dict[str, Any]) -> str:
-    """A row for each case and length of training."""
-    rows, steps = [], numbers["steps"]
+def recipes(numbers: dict[str, Any]) -> list[list[str]]:
+    """A row for each case and length of training of post_recipe.py."""
+    steps = {k: numbers["steps"].index(k) for k in (10, 20, 50)}
+    head = ["", "spread", "training steps", "centre error, px", *[f"step {k}" for k in steps]]
+    rows = [[*head, "posterior mean", "two or more", "correlation"]]
     for name, value in cases(numbers).items():
-        for i, spread in enumerate(value["scale"]["mean"]):
-            state = [places(value["state"], i, k) for k in range(1, len(steps))]
-            same, neighbours = part(value["carry-over"], i, steps.index(20))["mean"]
+        for i, length in enumerate(numbers["lengths"][: len(value["scale"]["mean"])]):
+            state = value["state"]["mean"][i]
             rows.append(
-                [
-                    name,
-                    f"{spread:.2f}",
-                    f"{numbers['lengths'][i]}",
-                    cell(value["centre error"], i, digits=2),
-                    *state,
-                    places(value["mean"], i, 1),
-                    f"{same:.2f} / {neighbours:.2f}",
+                [name, f"{value['scale']['mean'][i]:.2f}", f"{length}"]
+                + [
+                    cell(value, f"centre error/{i}"),
+                    *[percent(state[k][:3]) for k in steps.values()],
                 ]
+                + [percent(value["mean"]["mean"][i][-1][:3]), percent(state[steps[20]][4:])]
+                + ["{:.2f} / {:.2f}".format(*value["carry-over"]["mean"][i][steps[20]])]
             )
-    head = ["", "spread", "training steps", "centre error, px", *[f"step {k}" for k in steps[1:]]]
-    return table([*head, "posterior mean, step 20", "step 20's correlation with step 0"], rows)
+    return rows
 
 
-def claim_rows(everything: dict[str, Any]) -> list[list[str]]:
-    """The post's claims: what is measured, a null or control, and the verdict."""
-    quality, one = everything["benchmark"], everything["dimension"]
-    known, seen = everything["representing"]["cases"], everything["superposition"]
-    recipe, tears = everything["post_recipe"], everything["tearing"]
-    both = ("d = 2", "d = 100")
-    state = seen["contrast"]["d = 100"]["learned state"]
-    at_20 = seen["steps"].index(20)
-    like = recipe["like the post"]
-    case, i = like["nearest"]
-    like_20 = recipe["steps"].index(20)
-
-    def right(which: str) -> str:
-        return ", ".join(cell(quality[d][f"{which}: videos right"]) for d in both)
-
-    def warps(recipe: str) -> str:
-        return ", ".join(cell(tears[f"{recipe}, range {r}"]["warp"]) for r in ("0.2", "0.4", "0.8"))
-
-    def rates(name: str, key: str, ranges: tuple[str, ...] = ("0.2", "0.4", "0.8")) -> str:
-        return ", ".join(f"{tears[f'{name}, range {r}'][key]['mean']:.2f}" for r in ranges)
-
-    small = ("0.1", "0.2", "0.4")
-    own = ", ".join(f"{everything['pictures'][f'range {r}']['warp']:.3f}" for r in (0.2, 0.4, 0.8))
-    errors = [value["q error"]["mean"] for value in known.values()]
-    ideal = [value["exact error"]["mean"] for value in known.values()]
-    near, far = (
-        [value[f"{what} to exact"]["mean"] for value in known.values()] for what in ("q", "prior")
-    )
-    points = [(value["midpoints"]["mean"], value["shown"]["mean"][1]) for value in known.values()]
-    off = max(abs(x - y) for x, y in points)
-    return [
-        [
-            "*d* = 2 works, *d* = 100 too",
-            f"videos right, *d* = 2, 100: {right('learned')}",
-            f"exact flow: {right('exact')}",
-            "holds",
-        ],
-        [
-            "*d* = 2: always exactly one square",
-            f"worst step: {cell(one['2']['worst step'])}",
-            f"decoded noise: {cell(one['2']['null'])}; at latent scale 0.3: {cell(one[SMALL]['null'])}",
-            "holds where the noise covers the latent plane and no more; it tells about the decoder",
-        ],
-        [
-            "*d* = 100: the one-square constraint can be broken",
-            f"one square, worst step: {cell(one['100']['worst step'])}",
-            f"decoded noise: {cell(one['100']['null'])}; two hidden layers: {cell(one[DEEP]['null'])}",
-            "holds for early states, which are mostly decoded noise; not for a deep decoder",
-        ],
-        [
-            "step 20: frame 1/2 appears to represent both possibilities",
-            (
-                f"other / control / taken place, %: this repo's state {places(state, at_20)}; guessed"
-                f" recipes about as accurate as the post's: other, least / most, {percent(like['other'])},"
-                f" controls {percent(like['controls'])}"
-            ),
-            (
-                f"{case}, {recipe['lengths'][i]} steps: {places(recipe[case]['state'], i, like_20)}, with"
-                f" two given frames {places(recipe[case + ', two given frames']['state'], i, like_20)}; at"
-                f" the end of sampling {places(recipe[case]['state'], i, -1)}"
-            ),
-            VERDICT_STEP_20,
-        ],
-        [
-            "hypothesis: the neural code leverages this flexibility to represent distributions",
-            f"calibration error of q, {len(errors)} pairs of *d* and depth: {min(errors):.3f} to {max(errors):.3f}",
-            (
-                f"exact posterior: {min(ideal):.3f} to {max(ideal):.3f}; distance of q from it"
-                f" {min(near):.3f} to {max(near):.3f}, of one who says 1/2 {min(far):.2f} to {max(far):.2f}"
-            ),
-            (
-                "represented at every *d*, most sharply at *d* = 2, where only one square can be drawn: the"
-                " flexibility isn't needed for it"
-            ),
-        ],
-        [
-            "bottleneck dimension controls the strategy",
-            (
-                f"two squares in the posterior mean at step 0: {cell(known['d = 2, 0 hidden']['shown'], 1)}"
-                f" at *d* = 2, {cell(known['d = 100, 0 hidden']['shown'], 1)} at 100"
-            ),
-            (
-                f"*d* = 100, two hidden layers: {cell(known['d = 100, 2 hidden']['shown'], 1)}; largest"
-                f" distance between shown and the decoder's midpoints, all cases: {off:.2f}"
-            ),
-            "only through the decoder: what is seen is what it draws for the mean of two latents",
-        ],
-        [
-            "grid nice at range 0.2, warped at 0.4, two sections at 0.8",
-            (
-                f"warp, plain: {warps('plain')}; with hard edges:"
-                f" {warps('plain, hard edges')}; cut straight at 0.8, share of the seeds:"
-                f" {rates('plain', 'cut straight', ('0.8',))},"
-                f" {rates('plain, hard edges', 'cut straight', ('0.8',))}"
-            ),
-            f"the post's own: {own}; blur: {warps('blur')}",
-            VERDICT_GRID,
-        ],
-        [
-            "it depends on the overlap of nearby images",
-            (
-                "share of seeds that fold at range / half width 1, 2, 4: no blur"
-                f" {rates('no blur', 'folds')}, plain {rates('plain', 'folds')}"
-            ),
-            (
-                f"squares of half the size: {rates('no blur, half width 0.1', 'folds', small)},"
-                f" {rates('plain, half width 0.1', 'folds', small)}; blur: {rates('blur', 'folds')}"
-            ),
-            "holds: the less squares overlap, the more seeds fold",
-        ],
-    ]
-
-
-VERDICT_STEP_20 = (
-    "a real, small excess, larger the less the flow is trained, and gone when two frames are given; but"
-    " much of it is still there at the end. No guessed recipe has both the accuracy and the noise of"
-    " the post's step 20, whose extra squares are no nearer to the other place than to the controls"
-)
-VERDICT_GRID = (
-    "holds for the plain decoder, with hard edges and with soft ones: the post's warps lie within the"
-    " spread of its seeds; a straight mirrored cut, as in the post, is the exception"
-)
-
-
-def results(everything: dict[str, Any]) -> str:
-    """The whole of RESULTS.md."""
-    parts = ["# Results", RESULTS_INTRODUCTION]
-    head = ["the post", "measured", "null or control", "verdict"]
-    parts.extend(["## The post's claims", table(head, claim_rows(everything))])
-
-    def section(name: str, *content: str, command: str | None = None) -> None:
-        cost = everything[name]["cost"]
-        command = command or f"python -m study.{name}"
-        parts.append(f"## {name.replace('_', ' ').capitalize()}")
-        parts.append(
-            f"`{command}` ({cost['minutes']:.1f} minutes on {cost['cores']} cores, the last time)"
-        )
-        parts.extend([f"![{name}](../figures/{name}.png)", *content])
-
-    section("benchmark", benchmark_table(everything["benchmark"]))
-    section("dimension", "Share of frames with one square:", scalars(everything["dimension"]))
-    numbers = everything["representing"]
-    section(
-        "representing",
-        '"shown" is the share of frames with two or more squares in the posterior mean at step 0.',
-        scalars({name: with_shown(value) for name, value in numbers["cases"].items()}),
-        "Trained on videos of which 80 % run counter-clockwise:",
-        scalars(numbers["80 % ccw"]),
-        "With two given frames there is nothing to decide:",
-        scalars({name: with_shown(value) for name, value in numbers["two given frames"].items()}),
-    )
-    section("superposition", *superposition_tables(everything["superposition"]))
-    numbers = everything["commitment"]
-    timed = {
-        name: {
-            "t_S": value["t_S"],
-            "decided, exact": part(value["halfway"], 0),
-            "decided, learned": part(value["halfway"], 1),
-            "mean excess loss": value["mean excess"],
-        }
-        for name, value in cases(numbers).items()
+def tables(everything: dict[str, Any]) -> dict[str, str]:
+    """All tables."""
+    known, seen = everything["representing"], everything["superposition"]
+    rows: dict[str, Iterable[Iterable[str]]] = {
+        "benchmark": zip(*grid(cases(everything["benchmark"]))),
+        "representing, cases": grid(known["cases"], "shown/1"),
+        "representing, 80 % ccw": grid(known["80 % ccw"]),
+        "representing, two given frames": grid(known["two given frames"], "shown/1"),
+        "superposition, blobs": over_steps(seen, [[0], [1], [2]]),
+        "superposition, light": over_steps(seen, [[0], [1, 2], [3]], " light"),
+        "superposition, squares": over_steps(seen, [[3], [4]]),
+        "commitment": grid(cases(everything["commitment"]), "halfway/0", "halfway/1"),
+        "post_recipe": recipes(everything["post_recipe"]),
     }
-    kept = {name: value["kept"] for name, value in cases(numbers).items() if "kept" in value}
-    section(
-        "commitment",
-        "Times t of the flow, 0 to 1:",
-        scalars(timed),
-        "Share of the branches that keep the direction, exact / learned flow:",
-        table(
-            ["new noise at step", *[str(k) for k in BRANCH_STEPS]],
-            [
-                [name, *[f"{a:.2f} / {b:.2f}" for a, b in zip(*value["mean"])]]
-                for name, value in kept.items()
-            ],
-        ),
-    )
-    section("geometry", scalars(everything["geometry"]), command="python analyze.py geometry")
-    section(
-        "tearing",
-        '20 seeds each; five for squares of half the size. "folds" and "cut straight" are shares'
-        " of the seeds.",
-        scalars(everything["tearing"]),
-    )
-    section(
-        "post_recipe",
-        "Frames 1-3, 5-7 of the state with a blob at the other place / at the controls / at the taken"
-        " place, in %; radius above 0.55:",
-        recipe_table(everything["post_recipe"]),
-    )
-    own = everything["pictures"]
-    parts += [
-        "## Pictures",
-        "`python -m study.pictures FOLDER`: the post's own pictures, one each.",
-    ]
-    for names in (("d = 2", "d = 100"), ("range 0.2", "range 0.4", "range 0.8")):
-        rows = [[key, *[f"{own[name][key]}" for name in names]] for key in own[names[0]]]
-        parts.append(table(["", *names], rows))
-    return "\n\n".join(parts) + "\n"
+    rows |= {name: grid(cases(everything[name])) for name in ("geometry", "dimension", "tearing")}
+    for name, start in (("videos", "d = "), ("grids", "range ")):
+        own = {k: value for k, value in everything["pictures"].items() if k.startswith(start)}
+        keys = next(iter(own.values()))
+        body = [[key, *[f"{column[key]}" for column in own.values()]] for key in keys]
+        rows[f"pictures, {name}"] = [["", *own], *body]
+    return {name: table(row) for name, row in rows.items()}
 
 
-def with_shown(value: dict[str, Any]) -> dict[str, Any]:
-    """The share of two or more squares as a single number."""
-    return value | {"shown": part(value["shown"], 1)}
+# ---------------------------------------------------------------- the two pages
 
 
-RESULTS_INTRODUCTION = """Filled in by `python -m study.tables` from the JSON files in
-[figures/](../figures). All numbers are over five seeds (20 under Tearing), each with its own
-autoencoder and flow: mean and, in brackets, standard deviation. A square is a blob: a connected
-piece (corners connect) of at least 4 pixels, at least half as bright as the frame's maximum, which
-must be 0.15 or more. Minutes are those of the last run, which may have found networks trained.
-"plain" is the ordinary decoder without blur, `--plain --blur 0`."""
+def derived(everything: dict[str, Any]) -> dict[str, Any]:
+    """All minutes; how far what is shown is from the decoder's midpoints; and what is told of the
+    recipes that are about as accurate as the post's."""
+    recipe, own = everything["post_recipe"], everything["pictures"]["d = 100"]
+    like, at_20 = recipe["like the post"], recipe["steps"].index(20)
+    case, i = like["nearest"]
+    one, two = (recipe[case + end]["state"]["mean"][i] for end in ("", ", two given frames"))
+    several = [recipe[name]["state"]["mean"][j][at_20][4] for name, j in like["cases"]]
+    counts = np.array(own["blobs in frames 1-7, steps 0, 20, 50"][1])
+    known = everything["representing"]["cases"].values()
+    return {
+        "minutes": sum(told.get("cost", {"minutes": 0})["minutes"] for told in everything.values()),
+        "apart": max(abs(v["shown"]["mean"][1] - v["midpoints"]["mean"]) for v in known),
+        "case": f"{case}, {recipe['lengths'][i]} steps",
+        "step 20": percent(one[at_20][:3]),
+        "other": percent(like["other"]),
+        "controls": percent(like["controls"]),
+        "end": percent(one[-1][:3]),
+        "two given frames": percent(two[at_20][:3]),
+        "several": percent([min(several), max(several)]),
+        "several, post": percent([(counts > 1).mean()]),
+        "extra, post": len(own["extra blobs, in frame"]),
+    }
 
 
-# ---------------------------------------------------------------- the README's numbers
+def read(folder: Path) -> dict[str, Any]:
+    """All JSON files, by name, and what is told from several of them."""
+    everything = {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
+    return everything | {"derived": derived(everything), "table": tables(everything)}
 
 
-def look_up(everything: dict[str, Any], path: str, form: str) -> str:
-    """The number that a path such as `blobs/2/null/mean/1` leads to, as text.
+def filled(page: str, everything: dict[str, Any]) -> str:
+    """The page with its marked places filled in."""
 
-    Raises:
-        ValueError: it leads nowhere.
-    """
-    value: Any = everything
-    try:
-        for key in path.split("/"):
-            value = value[int(key)] if isinstance(value, list) else value[key]
-        return form % value
-    except (KeyError, IndexError, TypeError, ValueError):
-        raise ValueError(f"the README asks for {path}, which no JSON file holds") from None
+    def fill(mark: re.Match[str]) -> str:
+        start, path, form, end = mark.groups()
+        if path.startswith("table "):
+            return f"{start}\n\n{everything['table'][path.removeprefix('table ')]}\n\n{end}"
+        told = form % look_up(everything, path) if form else cell(everything, path)
+        return f"{start}{told}{end}"
 
-
-def filled(text: str, everything: dict[str, Any]) -> str:
-    """The text with its marked places filled in."""
-    return MARK.sub(lambda m: m[1] + look_up(everything, m[2], m[3]) + m[4], text)
+    return MARK.sub(fill, page)
 
 
 def main(settings: TablesSettings) -> None:
-    """Write RESULTS.md and fill in the README."""
-    files = settings.out_dir.glob("*.json")
-    everything = {path.stem: json.loads(path.read_text()) for path in files}
-    readme = filled(settings.readme.read_text(), everything)
-    for path, text in ((settings.results, results(everything)), (settings.readme, readme)):
+    """Fill both pages in."""
+    everything = read(settings.out_dir)
+    pages = {path: path.read_text() for path in (settings.readme, settings.results)}
+    for path, page in {path: filled(page, everything) for path, page in pages.items()}.items():
         with replacing(path) as temporary:
-            temporary.write_text(text)
+            temporary.write_text(page)
         print(f"{path}: filled in from {settings.out_dir}")
 
 

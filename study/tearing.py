@@ -18,23 +18,14 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from analyze import (
-    BLUE,
-    GREEN,
-    ORANGE,
-    RECIPES,
-    RED,
-    SweepSettings,
-    cell_areas,
-    measure,
-    measure_grid,
-    over_seeds,
-    write,
-)
+import analyze
+from analyze import BLUE, GREEN, ORANGE, RECIPES, RED, SweepSettings, measure
 from autoencoder import AutoencoderSettings
-from data import grid_centers, run
+from data import grid_centers
+from study import command, means
 
 TEAR_RECIPES = RECIPES | {"plain, hard edges": {**RECIPES["plain"], "hard_edges": True}}
+SMALL_RECIPES = ("no blur", "plain")  # those that tear by themselves
 RANGES = (0.2, 0.4, 0.8)  # with a half width of 0.2, so range / half width is 1, 2, 4
 # What python -m study.pictures measures in the post's own figures: one seed each, fold 0, 0, 0.49
 POST_WARP = (0.012, 0.065, 0.310)
@@ -54,8 +45,8 @@ def straightness(areas: np.ndarray) -> float:
 def measure_tearing(settings: AutoencoderSettings) -> dict[str, Any]:
     """measure_grid(), and "folds" and "cut straight", 0 or 1: any cell is turned over; at least 5 %
     are, and their straightness() is at least 0.95."""
-    result = measure_grid(settings)
-    areas = cell_areas(result["picture"])
+    result = analyze.measure_grid(settings)
+    areas = analyze.cell_areas(result["picture"])
     cut = result["fold"] >= 0.05 and straightness(areas) >= 0.95
     return result | {"folds": float(result["fold"] > 0), "cut straight": float(cut)}
 
@@ -68,48 +59,47 @@ def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
         for recipe, changes in TEAR_RECIPES.items()
         for range_ in RANGES
     }
-    for recipe in ("no blur", "plain"):
-        for range_ in (0.1, 0.2, 0.4):
-            name = f"{recipe}, half width 0.1, range {range_}"
-            cases[name] = settings.flows(range=range_, half_width=0.1, **RECIPES[recipe])
+    for recipe in SMALL_RECIPES:
+        for range_ in RANGES:
+            name = f"{recipe}, half width 0.1, range {range_ / 2}"
+            cases[name] = settings.flows(range=range_ / 2, half_width=0.1, **RECIPES[recipe])
     runs = measure(measure_tearing, cases, settings.dask)
-    numbers: dict[str, Any] = {name: over_seeds(seeds) for name, seeds in runs.items()}
-    numbers["seeds that fold"] = {
-        name: sum(v["folds"] for v in seeds) for name, seeds in runs.items()
-    }
+    folding = {name: sum(v["folds"] for v in seeds) for name, seeds in runs.items()}
+    numbers = means(runs, keep="warp") | {"seeds that fold": folding}
     return numbers, draw(numbers)
 
 
 def draw(numbers: dict[str, Any]) -> Figure:
     """Share of the seeds that fold, and every seed's warp, over range / half width."""
-    figure = Figure((8.5, 5), layout="constrained")
+    figure = Figure((8.3, 5), layout="constrained")
     folding, warping = figure.subplots(1, 2)
-    colors = dict(zip(TEAR_RECIPES, (BLUE, GREEN, ORANGE, RED)))
-    for i, (recipe, color) in enumerate(colors.items()):
-        shift = 1.05 ** (i - 1.5)  # lines may coincide
+    for i, (recipe, color) in enumerate(zip(TEAR_RECIPES, (BLUE, GREEN, ORANGE, RED))):
+        x = 1.05 ** (i - 1.5) * np.array([1, 2, 4])  # side by side: lines may coincide
         cases = [numbers[f"{recipe}, range {range_}"] for range_ in RANGES]
-        x = shift * np.array([1, 2, 4])
-        label = recipe + (": at 1 some neighbours look the same" if "hard" in recipe else "")
-        folding.plot(x, [case["folds"]["mean"] for case in cases], "o-", color=color, label=label)
-        for ratio, case in zip(x, cases):
-            seeds = case["warp"]["seeds"]
-            warping.plot([ratio] * len(seeds), seeds, "o", ms=3, color=color, alpha=0.5)
-        if recipe in ("no blur", "plain"):
-            small = [numbers[f"{recipe}, half width 0.1, range {r}"] for r in (0.1, 0.2, 0.4)]
-            label = f"{recipe}, squares of half the size"
+        y = [case["folds"]["mean"] for case in cases]
+        hard = int("hard" in recipe)
+        label = recipe + hard * " (x: neighbours that look the same)"
+        folding.plot(x[hard:], y[hard:], "o-", color=color, label=label)
+        folding.plot(x[:hard], y[:hard], "x", color=color)
+        seeds = [case["warp"]["seeds"] for case in cases]
+        warping.plot(x, seeds, "o", ms=3, color=color, alpha=0.5)
+        if recipe in SMALL_RECIPES:
+            small = [numbers[f"{recipe}, half width 0.1, range {r / 2}"] for r in RANGES]
             y = [case["folds"]["mean"] for case in small]
+            label = f"{recipe}, squares of half the size"
             folding.plot(x, y, "s:", mfc="none", color=color, label=label)
-    folding.set(xscale="log", xlabel="range / half width", ylabel="share of the seeds that fold")
+    folding.set(ylabel="share of the seeds that fold")
     folding.set_title("The less squares overlap, the more\nseeds fold; blur mostly prevents it")
-    figure.legend(loc="outside lower center", ncols=2)
     warping.plot([1, 2, 4], POST_WARP, "k*", ms=10)
-    warping.set(xscale="log", yscale="log", xlabel="range / half width", ylabel="warp, each seed")
-    warping.set_title("The post's series (stars), among\n20 seeds of each recipe")
+    warping.set(yscale="log", ylabel="warp, each seed")
+    warping.set_title("The post's series (stars) lies among\nthe seeds of the plain decoder")
     for plot in (folding, warping):
+        plot.set(xscale="log", xlabel="range / half width")
         plot.set_xticks([1, 2, 4], ["1", "2", "4"])
         plot.minorticks_off()
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
 if __name__ == "__main__":
-    run(lambda settings: write(analysis, settings, "tearing"), SweepSettings)
+    command(analysis, "tearing")
