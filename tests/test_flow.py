@@ -85,14 +85,19 @@ def test_the_network_at_another_latent_scale_is_the_same_one_scaled():
         torch.testing.assert_close(other(size * x, 3 * given, time), 3 * one(x, given, time))
 
 
-def test_the_networks_block_starts_as_the_identity():
+def test_the_networks_block_starts_as_the_identity_and_the_context_scales_and_shifts_it():
     torch.manual_seed(0)
     network = FlowNetwork(FlowSettings())
-    x, given, t = torch.randn(4, 14), torch.randn(4, 2), torch.rand(4, 1)
-    before = network(x, given, t)
+    inputs = torch.randn(4, 14), torch.randn(4, 2), torch.rand(4, 1)
+    outputs = [network(*inputs)]
     with torch.no_grad():
         network.fc1.weight.mul_(2)
-    assert torch.equal(network(x, given, t), before)
+        assert torch.equal(network(*inputs), outputs[0])
+        network.fc2.weight.normal_()
+        for modulation in network.modulation[-1].bias.chunk(4):  # two scales, two shifts
+            outputs.append(network(*inputs))
+            modulation.add_(1)
+            assert (network(*inputs) - outputs[-1]).abs().max() > 0.01
 
 
 def test_random_times_crowd_at_both_ends():
