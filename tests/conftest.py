@@ -19,6 +19,7 @@ from flow import FlowSettings
 ROOT = Path(__file__).parent.parent
 # Two steps and one number a frame: for tests of the code, not of what it learns.
 TINY = {"embed_dim": 1, "autoencoder_steps": 2, "flow_steps": 2}
+FEW = 64  # orbits: encoding many is most of a two-step training
 
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("any machine", deadline=None)
@@ -44,7 +45,9 @@ def changed(space: flow.LatentSpace, **changes) -> flow.LatentSpace:
 def checkpoints(tmp_path_factory) -> Path:
     """A folder with both tiny networks. Copy it to change it."""
     folder = tmp_path_factory.mktemp("trained") / "checkpoints"
-    flow.load_or_train(tiny_settings(folder))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flow, "NUM_ORBITS", FEW)
+        flow.load_or_train(tiny_settings(folder))
     return folder
 
 
@@ -69,8 +72,8 @@ def space_100(tmp_path_factory):
 
 @pytest.fixture
 def few_orbits(monkeypatch):
-    """Train flows on few orbits: encoding thousands is most of a two-step training."""
-    monkeypatch.setattr(flow, "NUM_ORBITS", 64)
+    """Train flows on few orbits, as the tiny one was."""
+    monkeypatch.setattr(flow, "NUM_ORBITS", FEW)
 
 
 def centroid(frames: np.ndarray) -> np.ndarray:

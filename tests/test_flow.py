@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import changed
+from conftest import FEW, changed
 
 import flow
 from data import orbits, random_first_centers
@@ -134,7 +134,7 @@ def test_the_training_step(tiny, few_orbits, monkeypatch, given_frames):
     settings = changed(tiny[1], given_frames=given_frames, latent_scale=3.0, flow_steps=1).settings
     _, space = flow.train(settings, tiny[1].autoencoder)
     (latents, video), (x, given, t, network) = drawn[0], seen[0]
-    first = random_first_centers(64, np.random.default_rng((0, 2)), 0.8)
+    first = random_first_centers(FEW, np.random.default_rng((0, 2)), 0.8)
     torch.testing.assert_close(space.encode(orbits(first)[:, 0]), latents)
     assert latents.mean().item() == pytest.approx(0, abs=1e-3)
     assert latents.std().item() == pytest.approx(3, rel=1e-3)
