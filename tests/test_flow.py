@@ -163,7 +163,7 @@ def test_loss_is_irreducible_plus_a_known_excess(tiny, monkeypatch):
         return network.exact
 
     monkeypatch.setattr(flow, "exact_flow", remembered)
-    losses = flow.loss_by_time(network, tiny[1])
+    losses = flow.loss_by_time(network, changed(tiny[1], ccw_share=0.9))
     assert losses["t"] == pytest.approx(np.linspace(0.0725, 0.9275, 10))
     for t, loss, irreducible, excess in zip(*losses.values(), strict=True):
         nearby = 1 - (t + 0.0475 * np.linspace(-1, 1, 1001))
