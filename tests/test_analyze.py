@@ -35,7 +35,7 @@ def squares(*centers, brightness=(1.0, 1.0, 1.0)):
         (np.pad(np.ones((1, 3)), ((0, 50), (48, 0))), 0),  # three pixels are no blob
         (np.pad(np.ones((2, 2)), ((0, 49), (49, 0))), 1),  # four are
         (-squares((0, 0)), 0),
-        (5 * squares((0, 0)) + 0.4, 1),  # clipped to [0, 1]
+        (squares((-0.5, 0), (0.5, 0), brightness=(5, 0.9)), 2),  # clipped to [0, 1]
     ],
 )
 def test_blobs_are_counted(frame, count):
@@ -162,9 +162,12 @@ def test_each_seed_is_measured_on_its_own_and_a_dask_cluster_gives_the_same(tmp_
         assert (alone[0] != alone[1]).any()
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
     ) as cluster:
         there = analyze.measure(analyze.measure_grid, cases, cluster.scheduler_address)
+        # It is the cluster that works (one thread would be too few): elsewhere get_worker() raises.
+        where = lambda job: distributed.get_worker().address
+        assert analyze.measure(where, {"": [0]}, cluster.scheduler_address)[""]
     for name, runs in here.items():
         for one, other in zip(runs, there[name], strict=True):
             np.testing.assert_array_equal(one["picture"], other["picture"])

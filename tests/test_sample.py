@@ -105,10 +105,10 @@ def test_the_film_strip_names_its_rows(write, monkeypatch):
         drawn.append((plot.get_title(), labels, plot.get_images()[0].get_array()))
 
     monkeypatch.setattr(sampling, "draw_film_strip", remembered)
-    arrays = write(steps=5)
+    arrays = write(steps=10)
     assert [title for title, *_ in drawn] == ["state", "posterior mean"]
     for (_, labels, image), name in zip(drawn, ("state_frames", "posterior_mean_frames")):
-        assert labels == ["step 0", "step 2", "step 5"]  # 0, 2/5 of all, and all
+        assert labels == ["step 0", "step 4", "step 10"]  # 0, 2/5 of all, and all
         np.testing.assert_array_equal(image, tile(arrays[name][:, 0].reshape(-1, 51, 51), 8))
 
 
