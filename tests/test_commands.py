@@ -64,8 +64,12 @@ def folder(checkpoints, tmp_path) -> Path:
 
 @pytest.fixture
 def no_training(monkeypatch):
-    for stage in (autoencoder, flow):
-        monkeypatch.setattr(stage, "train", lambda *_: pytest.fail("training has started"))
+    def never(*_):
+        pytest.fail("training has started")
+
+    monkeypatch.setattr(autoencoder, "train", never)
+    monkeypatch.setattr(flow, "train", never)
+    monkeypatch.setattr(analyze, "measure", never)  # trains in other processes
 
 
 def coder_settings(folder: Path) -> AutoencoderSettings:
