@@ -49,7 +49,7 @@ class FlowSettings(AutoencoderSettings):
     """Share of the videos that run counter-clockwise, in training and in sampling."""
     latent_scale: float = 1.0
     """Standard deviation that the latents are scaled to, 0.01 to 100; the noise has 1."""
-    flow_steps: int = 1500
+    flow_steps: int = 1400
     """Training steps of the flow."""
 
     def __post_init__(self) -> None:
