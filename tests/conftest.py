@@ -1,5 +1,6 @@
 """What several test files share: real and tiny trained networks, and command lines."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -7,6 +8,8 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported; subprocesses inherit it
 
+import hypothesis
+import numpy as np
 import pytest
 import torch
 
@@ -16,8 +19,11 @@ from flow import FlowSettings
 ROOT = Path(__file__).parent.parent
 # Two steps and one number a frame: for tests of the code, not of what it learns.
 TINY = {"embed_dim": 1, "autoencoder_steps": 2, "flow_steps": 2}
+FEW = 64  # orbits: encoding many is most of a two-step training
 
 torch.set_num_threads(1)
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 
 def options(**settings) -> list[str]:
@@ -30,11 +36,18 @@ def tiny_settings(folder: Path, **changes) -> FlowSettings:
     return FlowSettings(**TINY | {"checkpoint_dir": folder} | changes)
 
 
+def changed(space: flow.LatentSpace, **changes) -> flow.LatentSpace:
+    """The same latents seen by a flow of other settings."""
+    return dataclasses.replace(space, settings=dataclasses.replace(space.settings, **changes))
+
+
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory) -> Path:
     """A folder with both tiny networks. Copy it to change it."""
     folder = tmp_path_factory.mktemp("trained") / "checkpoints"
-    flow.load_or_train(tiny_settings(folder))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flow, "NUM_ORBITS", FEW)
+        flow.load_or_train(tiny_settings(folder))
     return folder
 
 
@@ -59,11 +72,18 @@ def space_100(tmp_path_factory):
 
 @pytest.fixture
 def few_orbits(monkeypatch):
-    """Train flows on few orbits: encoding thousands is most of a two-step training."""
-    monkeypatch.setattr(flow, "NUM_ORBITS", 64)
+    """Train flows on few orbits, as the tiny one was."""
+    monkeypatch.setattr(flow, "NUM_ORBITS", FEW)
 
 
-def run_process(folder: Path, *command: str | Path, **how):
+def centroid(frames: np.ndarray) -> np.ndarray:
+    """Centre of light (..., 2), x and y, of frames (..., 51, 51)."""
+    light, axis = frames.clip(0, 1).astype(float), np.linspace(-1, 1, 51)
+    x, y = (light * axis).sum((-2, -1)), (light * -axis[:, None]).sum((-2, -1))
+    return np.stack([x, y], axis=-1) / light.sum((-2, -1))[..., None]
+
+
+def run_process(folder: Path, *command: str | Path):
     """Run python with these arguments in a folder, as a user would."""
     return subprocess.run(
         [sys.executable, *command],
@@ -72,13 +92,4 @@ def run_process(folder: Path, *command: str | Path, **how):
         text=True,
         timeout=300,
         check=False,
-        **how,
     )
-
-
-def listing(folder: Path) -> dict[str, bytes]:
-    """All that is in a folder: to see whether anything was touched."""
-    return {
-        str(p.relative_to(folder)): p.read_bytes() if p.is_file() else b""
-        for p in sorted(folder.rglob("*"))
-    }

@@ -1,13 +1,19 @@
 """Does anything learn? The default networks, trained for real, against the truth."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
+from conftest import centroid as center
+from conftest import tiny_settings
 
+import analyze
 import autoencoder
+import sample as sampling
 from analyze import count_blobs
 from autoencoder import Autoencoder, AutoencoderSettings, evaluate
-from data import NUM_FRAMES, PIXEL, grid_centers, orbits, render
+from data import PIXEL, grid_centers, orbits, render
 from flow import exact_flow
 from sample import Samples, decode_videos, sample
 
@@ -17,14 +23,6 @@ def samples(learned) -> Samples:
     """100 videos of the learned flow, d = 2."""
     network, space, _ = learned
     return sample(network, space, 100, np.random.default_rng(0))
-
-
-def center(frames: np.ndarray) -> np.ndarray:
-    """Centre of light (..., 2), x and y, of frames (..., 51, 51)."""
-    light, axis = frames.clip(0, 1), np.linspace(-1, 1, 51)
-    x = (light * axis).sum((-2, -1)) / light.sum((-2, -1))
-    y = (light * -axis[:, None]).sum((-2, -1)) / light.sum((-2, -1))
-    return np.stack([x, y], axis=-1)
 
 
 def test_videos_follow_a_true_orbit(learned, samples):
@@ -48,17 +46,8 @@ def test_velocity_is_close_to_the_exact_one(learned):
     assert np.mean(losses["excess"]) < 0.02
     # loss = irreducible + excess, up to what 2048 videos tell
     parts = np.add(losses["irreducible"], losses["excess"])
-    np.testing.assert_allclose(losses["loss"], parts, rtol=0.25, atol=0.005)
     assert sum(losses["loss"]) == pytest.approx(sum(parts), rel=0.06)
-    assert losses["t"] == pytest.approx(np.linspace(0.0725, 0.9275, 10))
     assert losses["irreducible"][-1] < 0.01 < losses["irreducible"][2]
-
-
-def test_the_direction_is_undecided_at_first_and_in_frame_4(learned, samples):
-    exact = samples.exact
-    q = exact.ccw_fraction(samples.posterior_means[0])
-    assert (q - 0.5).abs().mean() < 0.1
-    assert ((samples.posterior_means[-1] - exact.continuations[:, 0]).norm(dim=1) > 1).any()
 
 
 def test_frames_are_squeezed_and_drawn_again(learned):
@@ -66,22 +55,6 @@ def test_frames_are_squeezed_and_drawn_again(learned):
     frames = render(grid_centers(0.8, side=11)).reshape(-1, 51, 51)
     constant = ((frames - frames.mean(0)) ** 2).mean()  # the best that ignores its input
     assert evaluate(space.autoencoder, space.settings) < 0.05 * constant
-
-
-def test_evaluate_is_the_mean_squared_error(learned):
-    class Constant:
-        """Decodes everything as the same grey."""
-
-        def encode(self, frames):
-            return frames
-
-        def decode(self, latents):
-            return torch.full_like(latents, 0.25)
-
-    error = evaluate(Constant(), learned[1].settings)
-    # A square is 10 pixels wide. Across, 9 or 10 are white, and u and 1 - u of the two at its edges
-    light, squares = 10**2, (9 + 2 / 3) ** 2  # the sums of f and of f^2; mean of u^2 is 1/3
-    assert error == pytest.approx((squares - 0.5 * light) / 51**2 + 0.25**2, rel=0.01)
 
 
 def test_both_directions_are_seen_at_d_100(space_100):
@@ -94,6 +67,22 @@ def test_both_directions_are_seen_at_d_100(space_100):
     counts = count_blobs(space_100.decode(mean).numpy())
     assert (counts[:, [0, 1, 2, 4, 5, 6]] == 2).mean() >= 0.95
     assert (counts[:, 3] == 1).all()
+
+
+def test_evaluate_is_the_mean_squared_error():
+    class Constant:
+        """Decodes everything as the same grey."""
+
+        def encode(self, frames):
+            return frames
+
+        def decode(self, latents):
+            return torch.full_like(latents, 0.25)
+
+    error = evaluate(Constant(), AutoencoderSettings())
+    # A square is 10 pixels wide. Across, 9 or 10 are white, and u and 1 - u of the two at its edges
+    light, squares = 10**2, (9 + 2 / 3) ** 2  # the sums of f and of f^2; mean of u^2 is 1/3
+    assert error == pytest.approx((squares - 0.5 * light) / 51**2 + 0.25**2, rel=0.01)
 
 
 def test_blur_and_leak_fade_over_the_first_half(monkeypatch):
@@ -110,9 +99,10 @@ def test_blur_and_leak_fade_over_the_first_half(monkeypatch):
 
     monkeypatch.setattr(autoencoder, "render", remembered)
     monkeypatch.setattr(autoencoder, "Autoencoder", Remembering)
-    autoencoder.train(AutoencoderSettings(autoencoder_steps=4, embed_dim=1))
+    autoencoder.train(AutoencoderSettings(autoencoder_steps=4, embed_dim=1, blur=8))
     assert blurs == [8, 2, 0, 0]
-    assert leaks == pytest.approx([0.16, 0.085, 0.01, 0.01])
+    early = np.array([1, 0.5, 0, 0])
+    assert leaks == pytest.approx(autoencoder.LEAK + early * autoencoder.EARLY_LEAK)
 
 
 def test_learning_rates_and_weight_decay(monkeypatch):
@@ -134,9 +124,11 @@ def test_learning_rates_and_weight_decay(monkeypatch):
         return optimizer, schedule
 
     monkeypatch.setattr(autoencoder, "optimizer_and_schedule", remembered)
-    for changes in ({"embed_dim": 2}, {"embed_dim": 200}, {"plain": True}):
+    for changes in ({"plain": True}, {"embed_dim": 2}, {"embed_dim": 20}, {"embed_dim": 500}):
         autoencoder.train(AutoencoderSettings(autoencoder_steps=1, **changes))
-    assert used == [(8e-3, 1, pytest.approx(0.12)), (8e-3, 1, 1), (3e-3, 1, 0.01)]
+    rates, _, decays = zip(*used, strict=True)
+    assert rates[0] < rates[1] == rates[2] == rates[3]
+    assert decays[0] < decays[1] < decays[2] < decays[3] == 1
 
 
 @pytest.mark.parametrize("plain", [False, True])
@@ -144,52 +136,39 @@ def test_the_decoder_starts_affine_unless_it_is_plain(plain):
     torch.manual_seed(0)
     model = Autoencoder(AutoencoderSettings(embed_dim=5, plain=plain))
     a, b = 30 * torch.randn(2, 3, 5)
+    x = torch.randn(1, autoencoder.CHANNELS, 7, 7)
+    assert torch.equal(autoencoder.ResidualBlock(plain)(x), x) != plain
+    assert sum(isinstance(layer, torch.nn.SiLU) for layer in model.decoder) == 2 * plain
     # without the clip, the image of the mean is the mean of the images
     images = [model.decode(z, leak=1.0) for z in ((a + b) / 2, a, b)]
     assert torch.allclose(images[0], (images[1] + images[2]) / 2, atol=1e-4) != plain
 
 
-def test_layers_are_as_asked_for():
-    def count(kind, part):
-        return sum(isinstance(layer, kind) for layer in part)
-
-    for hidden, plain in ((0, False), (0, True), (3, False)):
-        model = Autoencoder(AutoencoderSettings(hidden_layers=hidden, plain=plain))
-        for part in (model.encoder, model.decoder):
-            widths = [layer.out_features for layer in part if isinstance(layer, torch.nn.Linear)]
-            assert widths[:-1] == [256] * hidden
-        # between the hidden layers and, if plain, in front of both up-convolutions
-        assert count(torch.nn.SiLU, model.decoder) == hidden + 2 * plain
-
-
-def test_another_seed_draws_other_frames_and_weights(monkeypatch):
-    drawn = []
-
-    def remembered(centers, *rest, **more):
-        drawn.append(centers)
-        return render(centers, *rest, **more)
-
-    monkeypatch.setattr(autoencoder, "render", remembered)
-    models = [
-        autoencoder.train(AutoencoderSettings(autoencoder_steps=1, seed=seed)) for seed in (0, 0, 1)
-    ]
-    assert (drawn[0] == drawn[1]).all() and (drawn[0] != drawn[2]).any()
-    first, again, other = (model.encoder[0].weight for model in models)
-    assert (first == again).all() and (first - other).abs().max() > 0.01  # one step moves 1e-4
-
-
-def test_the_leaky_clip(learned):
-    model = learned[1].autoencoder
-    latents = torch.randn(10, 2)
+def test_the_leaky_clip():
+    torch.manual_seed(0)
+    model, leak = Autoencoder(AutoencoderSettings()), autoencoder.LEAK
+    latents = 100 * torch.randn(10, 2)
     raw = model.decode(latents, leak=1.0)
     assert raw.min() < 0 and raw.max() > 1
-    expected = torch.where(raw < 0, 0.01 * raw, torch.where(raw > 1, 0.99 + 0.01 * raw, raw))
+    expected = torch.where(raw < 0, leak * raw, torch.where(raw > 1, 1 + leak * (raw - 1), raw))
     torch.testing.assert_close(model.decode(latents), expected)
 
 
-def test_video_latents_decode_frame_by_frame(learned):
-    _, space, _ = learned
-    centers = orbits(np.array([[0.3, 0.5], [-0.6, 0.1]]))[:, 0]
-    frames = space.decode(space.encode(centers).flatten(1)).numpy()
-    assert frames.shape == (2, NUM_FRAMES, 51, 51)
-    assert np.abs(center(frames) - centers).max() < PIXEL
+def test_every_draw_has_a_random_stream_of_its_own(tmp_path, monkeypatch, few_orbits):
+    """Numbers are never drawn twice, so what is measured on fresh videos is; and all depend on the
+    seed."""
+    streams, starts = [], []
+    make, start = np.random.default_rng, torch.manual_seed
+    monkeypatch.setattr(np.random, "default_rng", lambda s: streams.append(s) or make(s))
+    monkeypatch.setattr(torch, "manual_seed", lambda s: starts.append(s) or start(s))
+    one = lambda network, space, n, rng: sample(network, space, 1, rng)
+    monkeypatch.setattr(analyze, "sample", one)
+    for seed in (0, 7):
+        settings = tiny_settings(tmp_path, seed=seed)
+        analyze.measure_blobs(settings)
+        shown = {"sample_seed": seed, "gif": tmp_path / "o.gif", "num_videos": 1, "steps": 1}
+        sampling.main(sampling.SampleSettings(**asdict(settings) | shown))
+    # autoencoder: training and test; flow: training and test; sampling; counting
+    assert len(streams) == len(set(streams)) == 2 * 6
+    assert [first for first, _ in streams] == [0] * 6 + [7] * 6
+    assert starts == [0, 0, 1, 7, 7, 8]  # autoencoder, flow, the flow's test
