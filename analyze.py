@@ -58,17 +58,18 @@ class SweepSettings:
     flow_steps: int = FlowSettings.flow_steps
     """Training steps of each flow."""
     dask: str | None = None
-    """Address of a Dask scheduler to work on, such as tcp://10.0.0.1:8786."""
+    """Address of a Dask scheduler to work on, such as tcp://10.0.0.1:8786. Its workers need these
+    files and the checkpoint folder."""
 
     def __post_init__(self) -> None:
         check_range(1, 100, seeds=self.seeds)
-        self.flows()
+        self.flows()  # raises if one of them is bad
 
     def flows(self, **changes: Any) -> list[FlowSettings]:
         """The settings of a flow, for each seed."""
-        for name in ("checkpoint_dir", "autoencoder_steps", "flow_steps"):
-            changes.setdefault(name, getattr(self, name))
-        return [FlowSettings(seed=seed, **changes) for seed in range(self.seeds)]
+        names = ("checkpoint_dir", "autoencoder_steps", "flow_steps")
+        shared = {name: getattr(self, name) for name in names} | changes
+        return [FlowSettings(seed=seed, **shared) for seed in range(self.seeds)]
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class AnalyzeSettings(SweepSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.cases()
+        self.cases()  # raises, too
 
     def cases(self) -> dict[str, list[FlowSettings]]:
         """What is measured: the settings of the networks, one for each seed."""
@@ -104,7 +105,8 @@ def find_blobs(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the separate bright blobs of frames (n, 51, 51).
 
     Clip to [0, 1]; a frame whose maximum is under 0.15 has no blobs; keep the pixels of at least
-    half of the maximum; a blob is a connected piece (corners connect) of at least 4 pixels.
+    half of the maximum; a blob is a connected piece (corners connect) of at least 4 pixels. Squares
+    that touch are one blob.
 
     Returns:
         For each blob the index of its frame (blobs,), and its middle (blobs, 2) as x and y.
@@ -117,9 +119,9 @@ def find_blobs(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     label = labels[frame, row, column]
     size = np.bincount(label)
     large = np.flatnonzero(size >= 4)
-    in_frame, x, y = (  # a blob's pixels all lie in one frame, so the mean of the index is it
-        np.bincount(label, pixel)[large] / size[large]
-        for pixel in (frame, column * PIXEL - 1, 1 - row * PIXEL)
+    x, y, in_frame = (  # means over the pixels of a blob, which all lie in one frame
+        np.bincount(label, values)[large] / size[large]
+        for values in (column * PIXEL - 1, 1 - row * PIXEL, frame)
     )
     return in_frame.round().astype(int), np.stack([x, y], axis=-1)
 
@@ -154,7 +156,8 @@ def measure_blobs(settings: FlowSettings) -> dict[str, Any]:
 
 
 def draw_blobs(numbers: dict[str, Any], strips: dict[str, np.ndarray]) -> Figure:
-    """A film strip, and the shares of frames with 0, 1, 2, 3+ squares, for each dimension."""
+    """For each dimension a film strip, and the shares of frames with 0, 1, 2, 3+ squares, the means
+    over the seeds with a band of one standard deviation."""
     rows = [[f"film {dim}"] * 2 + [f"state {dim}", f"posterior mean {dim}"] for dim in strips]
     figure = Figure(figsize=(8.5, 5.5 * len(strips)), layout="constrained")
     axes = figure.subplot_mosaic(np.reshape(rows, (-1, 2)).tolist())  # a strip above two plots
@@ -180,13 +183,14 @@ def draw_blobs(numbers: dict[str, Any], strips: dict[str, np.ndarray]) -> Figure
 
 
 def cell_areas(latents: np.ndarray) -> np.ndarray:
-    """Signed area of each cell of a latent grid: (side, side, 2) -> (side - 1, side - 1)."""
+    """Signed area of each cell of a latent grid, half the cross product of its diagonals:
+    (side, side, 2) -> (side - 1, side - 1)."""
     one, other = (latents[1:, 1:] - latents[:-1, :-1], latents[1:, :-1] - latents[:-1, 1:])
     return (one[..., 0] * other[..., 1] - one[..., 1] * other[..., 0]) / 2
 
 
 def grid_measures(latents: np.ndarray, centers: np.ndarray) -> dict[str, float]:
-    """How far a latent grid is from a plain one.
+    """How far a grid of latents, d = 2, is from a plain one.
 
     Args:
         latents, centers: (side, side, 2), indexed alike.
@@ -208,7 +212,7 @@ def grid_measures(latents: np.ndarray, centers: np.ndarray) -> dict[str, float]:
 
 
 def measure_grid(settings: AutoencoderSettings) -> dict[str, Any]:
-    """grid_measures() of the latents of the grid of centres, and these, (21, 21, 2), as "picture"."""
+    """grid_measures() of the latents of the grid of centres, and the latents as "picture"."""
     model, _ = autoencoder.load_or_train(settings)
     centers = grid_centers(settings.range)
     latents = encode_centers(model, centers, settings).numpy()
@@ -217,23 +221,19 @@ def measure_grid(settings: AutoencoderSettings) -> dict[str, Any]:
 
 def draw_geometry(numbers: dict[str, Any], grids: dict[str, np.ndarray]) -> Figure:
     """The latent grid for each recipe (down) and range (across), coloured by the true x and y."""
-    ranges = list(dict.fromkeys(name.split("range ")[1] for name in grids))
-    figure = Figure((max(3.4 * len(ranges), 4), 5.7), layout="constrained")
-    axes = figure.subplots(len(RECIPES), 2 * len(ranges), squeeze=False)
-    for row, recipe in zip(axes, RECIPES):
-        row[0].set_ylabel(recipe)
-        for i, plot in enumerate(row):
-            range_, axis = ranges[i // 2], i % 2
-            latents = grids[name := f"{recipe}, range {range_}"]
+    ranges = len(grids) // len(RECIPES)
+    figure = Figure((max(3.4 * ranges, 4), 6.2), layout="constrained")
+    pairs = figure.subplots(len(RECIPES), 2 * ranges).reshape(-1, 2)
+    for pair, (name, latents) in zip(pairs, grids.items(), strict=True):
+        warp, fold = (numbers[name][key]["seeds"][0] for key in ("warp", "fold"))
+        pair[0].set_title(name, fontsize=9)
+        pair[0].set_xlabel(f"warp {warp:.3f}, fold {fold:.2f}")
+        for axis, plot in enumerate(pair):
             for lines in (latents, latents.swapaxes(0, 1)):
                 plot.plot(lines[..., 0], lines[..., 1], color=GREY, lw=0.4, zorder=1)
-            plot.scatter(*latents.T, c=grid_centers(float(range_))[..., axis].T, s=3, zorder=2)
+            plot.scatter(*latents.T, c=grid_centers(1)[..., axis].T, s=3, zorder=2)
+            plot.set_ylabel(f"colour: {'xy'[axis]}", fontsize=8)
             plot.set(xticks=[], yticks=[], aspect="equal", adjustable="datalim")
-            if axis == 0:
-                warp, fold = (numbers[name][key]["seeds"][0] for key in ("warp", "fold"))
-                plot.set_xlabel(f"warp {warp:.3f}, fold {fold:.2f}")
-            if recipe == "no blur":
-                plot.set_title(f"range {range_}, colour: {'xy'[axis]}", fontsize=9)
     return figure
 
 
@@ -288,7 +288,9 @@ def write(
     numbers, figure = analysis(settings)
     numbers["cost"] = {"minutes": (time.monotonic() - start) / 60, "cores": os.cpu_count()}
     text = json.dumps(numbers, default=lambda array: array.tolist())  # NumPy arrays
-    short = json.loads(text, parse_float=lambda number: float(f"{float(number):.4g}"))
+    short = json.loads(
+        text, parse_float=lambda number: float(f"{float(number):.4g}")
+    )  # four digits
     with replacing(settings.out_dir / f"{name}.json") as temporary:
         temporary.write_text(json.dumps(short) + "\n")
     with replacing(settings.out_dir / f"{name}.png") as temporary:

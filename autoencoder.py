@@ -4,17 +4,16 @@
 
 One linear layer leads to the d numbers, the latent, and one leads away from them (--hidden-layers
 adds more). The decoder's up-convolutions have no activations between them, and its residual blocks
-start as the identity: at first it is linear, and it bends only as far as the data make it. At its
-end the image is clipped to [0, 1], but for a leak, so that black and white areas come out flat.
-With 100 numbers the mean of two latents decodes as two squares, with 2 numbers as one in between.
---plain is the control: an ordinary decoder, with activations and the usual initialisation, trained
-with a smaller learning rate and weight decay.
+start as the identity: without hidden layers it starts out linear. At its end the image is clipped
+to [0, 1], but for a small leak, so that black and white areas come out flat.
 
 Squares that don't overlap look equally different however far apart they are, so the loss doesn't
 say which of them are near each other, and a 2-D latent space can end up torn. Blurring the training
-images makes distant squares overlap; the blur fades to nothing over the first half of the training,
-and the clip closes with it (one that is closed from the start can leave the plane warped). --blur 0
-switches the blur off.
+images makes distant squares overlap. Over the first half of the training the blur fades to nothing,
+and the leak shrinks (one that is small from the start can leave the plane warped).
+
+--plain is the control: a decoder with activations and the usual initialisation, a smaller learning
+rate, and the same weight decay at every d. Add --blur 0 to leave out the blur too.
 """
 
 import hashlib
@@ -29,13 +28,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.lr_scheduler import LambdaLR
 from tqdm import trange
 
 from data import FrameSettings, check_output, check_range, render, replacing, run
 
 CHANNELS = 32
 LEAK = 0.01  # slope of the leaky clip outside [0, 1]
-EARLY_LEAK = 0.15  # added to it at first; it fades with the blur
+EARLY_LEAK = 0.15  # added to it at first
 MAP_SIZE = 7  # the feature map is 32 x 7 x 7
 BATCH_SIZE = 32
 
@@ -69,6 +69,14 @@ class AutoencoderSettings(FrameSettings):
 
 
 # ---------------------------------------------------------------- the network
+
+
+def fully_connected(widths: list[int]) -> list[nn.Module]:
+    """Linear layers of these widths, with a SiLU between: [a, b] is a single Linear."""
+    layers: list[nn.Module] = []
+    for n_in, n_out in itertools.pairwise(widths):
+        layers += [nn.SiLU(), nn.Linear(n_in, n_out)]
+    return layers[1:]  # without the SiLU in front
 
 
 class ResidualBlock(nn.Module):
@@ -114,7 +122,7 @@ class Autoencoder(nn.Module):
         )
 
     def encode(self, frames: Tensor) -> Tensor:
-        """Frames (n, 51, 51) in [0, 1] -> latents (n, d), of any size (flow.py scales them)."""
+        """Frames (n, 51, 51) in [0, 1] -> latents (n, d), unscaled (flow.py scales them)."""
         return self.encoder(frames[:, None])
 
     def decode(self, latents: Tensor, leak: float = LEAK) -> Tensor:
@@ -126,18 +134,10 @@ class Autoencoder(nn.Module):
         return clipped + leak * (x - clipped)
 
 
-def fully_connected(widths: list[int]) -> list[nn.Module]:
-    """Linear layers of these widths, a SiLU between each two: [a, b] is a single Linear."""
-    layers: list[nn.Module] = []
-    for n_in, n_out in itertools.pairwise(widths):
-        layers += [nn.SiLU(), nn.Linear(n_in, n_out)]
-    return layers[1:]
-
-
 @torch.no_grad()
 def encode_centers(model: Autoencoder, centers: np.ndarray, settings: FrameSettings) -> Tensor:
-    """Render squares at the centres (..., 2) and encode them: latents (..., d). In batches that
-    fit the processor's cache: twice as fast."""
+    """Render squares at the centres (..., 2) and encode them, in batches that fit the processor's
+    cache: latents (..., d)."""
     flat = centers.reshape(-1, 2)
     batches = np.array_split(flat, max(1, len(flat) // 128))
     latents = [model.encode(torch.from_numpy(render(batch, settings))) for batch in batches]
@@ -149,24 +149,21 @@ def encode_centers(model: Autoencoder, centers: np.ndarray, settings: FrameSetti
 
 def optimizer_and_schedule(
     model: nn.Module, learning_rate: float, steps: int, weight_decay: float
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+) -> tuple[torch.optim.AdamW, LambdaLR]:
     """AdamW (arXiv:1711.05101), its learning rate warmed up over 100 steps, and falling linearly to
     0 over the last 60 % of the training. The flow is trained with it too."""
     optimizer = torch.optim.AdamW(
         model.parameters(), learning_rate, (0.9, 0.95), weight_decay=weight_decay, fused=True
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda i: min(1, (i + 1) / 100, (1 - i / steps) / 0.6)
-    )
-    return optimizer, schedule
+    return optimizer, LambdaLR(optimizer, lambda i: min(1, (i + 1) / 100, (1 - i / steps) / 0.6))
 
 
 def train(settings: AutoencoderSettings) -> Autoencoder:
     """Train on squares at random centres, x and y uniform in [-range, range], a fresh batch each
-    step, mean squared error. The weight decay grows with d: with many numbers, latents would else
-    jitter from one centre to the next, and the flow couldn't follow."""
+    step, mean squared error. The weight decay grows with d, because many numbers would else jitter
+    from one centre to the next, and the flow be less exact (not so with plain)."""
     torch.manual_seed(settings.seed)
-    rng = np.random.default_rng((settings.seed, 1))
+    rng = np.random.default_rng((settings.seed, 1))  # every use of a seed has its own number
     model = Autoencoder(settings)
     steps = settings.autoencoder_steps
     learning_rate, weight_decay = 6e-3, min(1, 0.1 + 0.01 * settings.embed_dim)
@@ -217,13 +214,12 @@ def checkpoint_path(settings: AutoencoderSettings) -> Path:
 def load_or_make(
     settings: AutoencoderSettings, make: Callable[[], dict[str, Any]]
 ) -> dict[str, Any]:
-    """The checkpoint of these settings; what make() returns is written there first if it is missing.
-
-    A checkpoint is a dict of tensors and built-in types as torch.save writes it, read as data and
-    never as code. Behind it stands its SHA-256: torch.load wouldn't notice a flipped bit.
+    """The checkpoint of these settings; if it is missing, what make() returns is written there first:
+    a dict with "weights", of tensors and built-in types. It is read as data and never as code.
+    Behind it stands its SHA-256, because torch.load wouldn't notice a flipped bit.
 
     Raises:
-        ValueError: the file is damaged or of other settings, or the weights are not finite.
+        ValueError: it is damaged, or of other settings (defaults change), or has diverged.
         OSError: it can't be written or read.
     """
     path = checkpoint_path(settings)

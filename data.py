@@ -1,6 +1,6 @@
 """Stage 1 of 5: the data. Videos of one white square that travels on a circle, in NumPy.
 
-    python data.py --gif data.gif        # training videos, side by side; takes a second
+    python data.py --gif data.gif        # sixteen videos, side by side; takes a second
 
 A frame is a 51 x 51 grey image of the plane; the middles of its outer pixels lie at -1 and 1. x
 grows to the right and y upwards, so "counter-clockwise" means what you see on the screen. In a
@@ -52,17 +52,14 @@ class FrameSettings:
     """Black and white pixels only, as in the original post; else grey ones at the edges."""
 
     def __post_init__(self) -> None:
-        check_range(0.02, 1, range=self.range, half_width=self.half_width)
+        check_range(PIXEL / 2, 1, range=self.range, half_width=self.half_width)
         if self.range + self.half_width > 1 + 1e-9:
-            raise ValueError(
-                f"the square leaves the frame: --range {self.range} + --half-width"
-                f" {self.half_width} is more than 1"
-            )
+            raise ValueError("the square leaves the frame: --range + --half-width is more than 1")
 
 
 @dataclass(frozen=True)
 class DataSettings(FrameSettings):
-    """Show training videos."""
+    """Show videos of the kind that the flow trains on."""
 
     gif: Path = Path("data.gif")
     """Where to write the looping videos."""
@@ -106,18 +103,16 @@ def render(
     else:
         coverage = np.clip((settings.half_width - distance) / PIXEL + 0.5, 0, 1)
     if blur > 0:
-        offsets = np.arange(-FRAME_SIZE, FRAME_SIZE + 1)
-        gaussian = np.exp(-0.5 * (offsets / blur) ** 2)
         index = np.arange(FRAME_SIZE)
-        smooth = (gaussian / gaussian.sum())[FRAME_SIZE + index[:, None] - index]  # pixel to pixel
-        coverage = coverage @ smooth
+        spread = np.exp(-0.5 * ((index[:, None] - index) / blur) ** 2)  # from pixel to pixel
+        total = np.exp(-0.5 * (np.arange(-FRAME_SIZE, FRAME_SIZE + 1) / blur) ** 2).sum()
+        coverage = coverage @ (spread / total)
     along_x, along_y = np.moveaxis(coverage.astype(np.float32), -2, 0)
     return along_y[..., ::-1, None] * along_x[..., None, :]  # reversed: the top row is y = 1
 
 
 def grid_centers(range_: float, side: int = 21) -> np.ndarray:
-    """A square grid of centres, x and y in [-range_, range_]: (side, side, 2), indexed [y, x], the
-    lowest y first."""
+    """Centres of a square grid, x and y in [-range_, range_]: (side, side, 2), indexed [y, x]."""
     axis = np.linspace(-range_, range_, side)
     return np.stack(np.meshgrid(axis, axis), axis=-1)
 
@@ -148,7 +143,7 @@ def orbits(first_centers: np.ndarray) -> np.ndarray:
 
 
 def random_videos(n: int, rng: np.random.Generator, range_: float) -> np.ndarray:
-    """Centres (n, 8, 2) of n training videos, either direction; render() makes the frames."""
+    """Centres (n, 8, 2) of n videos that run in either direction; render() makes the frames."""
     return orbits(random_first_centers(n, rng, range_))[np.arange(n), rng.integers(2, size=n)]
 
 
@@ -157,8 +152,8 @@ def random_videos(n: int, rng: np.random.Generator, range_: float) -> np.ndarray
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the same folder, moved over `path` at the end: whatever happens,
-    the old file or the new one is there, and whole."""
+    """Yield a temporary path in the same folder, moved over `path` at the end, so that an
+    interruption never leaves half a file."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
@@ -168,7 +163,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def tile(frames: np.ndarray, across: int) -> np.ndarray:
-    """Lay frames (n, ..., 51, 51) in [0, 1] out in rows, a grey line above and beside each:
+    """Lay frames (n, ..., 51, 51) in [0, 1] out in rows, a grey line above and left of each:
     (..., height, width) uint8."""
     frames = np.pad(frames, [(0, -len(frames) % across)] + [(0, 0)] * (frames.ndim - 1))
     line = [(0, 0)] * (frames.ndim - 2) + [(1, 0), (1, 0)]
@@ -200,8 +195,8 @@ def check_output(path: Path, suffix: str) -> None:
 
 
 def run(main: Callable[[Any], None], settings_type: Any) -> None:
-    """Read the command line into settings and call main with them. Bad settings are told by tyro,
-    what goes wrong later in one line; the exit status is 2."""
+    """Call main with the settings of the command line. tyro reports bad settings; what goes wrong
+    later is one line, and exit status 2 (130 after Ctrl-C)."""
     try:
         main(tyro.cli(settings_type))
     except KeyboardInterrupt:
@@ -213,11 +208,11 @@ def run(main: Callable[[Any], None], settings_type: Any) -> None:
 
 
 def main(settings: DataSettings) -> None:
-    """Write a GIF of random training videos."""
+    """Write a GIF of random videos."""
     rng = np.random.default_rng(settings.sample_seed)
     centers = random_videos(settings.num_videos, rng, settings.range)
     write_gif(settings.gif, render(centers, settings))
-    print(f"{settings.gif}: {settings.num_videos} training videos of {NUM_FRAMES} frames")
+    print(f"{settings.gif}: {settings.num_videos} videos of {NUM_FRAMES} frames")
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ and t = 1 is data, and every expectation is given frame 0:
 outputs the posterior mean, and the velocity follows from it.
 
 Here the best answer is known. Given frame 0 only the direction is open, so z is one of two points,
-and the posterior mean is a weighted average of the two: class ExactFlow, the answer key. It can
-stand in for the network everywhere, and is never used in the training.
+and the posterior mean is a weighted average of the two: class ExactFlow, the answer key. It is never
+used in the training. (It knows the centre of the square, the network only the latent of frame 0:
+where different squares have the same latent, as with one number a frame, no network can be as good.)
 """
 
 from dataclasses import dataclass
@@ -27,7 +28,13 @@ from torch.nn import functional as F
 from tqdm import trange
 
 import autoencoder
-from autoencoder import Autoencoder, AutoencoderSettings, checkpoint_path, encode_centers
+from autoencoder import (
+    Autoencoder,
+    AutoencoderSettings,
+    checkpoint_path,
+    encode_centers,
+    fully_connected,
+)
 from data import NUM_FRAMES, check_range, orbits, random_first_centers, run
 
 WIDTH = 128
@@ -49,7 +56,7 @@ class FlowSettings(AutoencoderSettings):
     """Share of the videos that run counter-clockwise, in training and in sampling."""
     latent_scale: float = 1.0
     """Standard deviation that the latents are scaled to, 0.01 to 100; the noise has 1."""
-    flow_steps: int = 1500
+    flow_steps: int = 1400
     """Training steps of the flow."""
 
     def __post_init__(self) -> None:
@@ -69,7 +76,7 @@ class LatentSpace:
 
     autoencoder: Autoencoder
     mean: Tensor  # (d,), of the raw latents
-    std: Tensor  # (d,), that of the raw latents, over latent_scale: what one unit is
+    std: Tensor  # (d,), that of the raw latents over latent_scale
     settings: FlowSettings
 
     def encode(self, centers: np.ndarray) -> Tensor:
@@ -85,12 +92,8 @@ class LatentSpace:
 
 
 def random_latent_videos(orbit_latents: Tensor, n: int, ccw_share: float) -> Tensor:
-    """Draw n videos (n, 8, d). The eight frames of an orbit are encoded once; a video starts at any
-    of them and runs through them in either direction.
-
-    Args:
-        orbit_latents: (orbits, 8, d), counter-clockwise.
-    """
+    """Draw n videos (n, 8, d): an orbit out of orbit_latents (orbits, 8, d), which run counter-
+    clockwise, any of its frames to start with, and a direction."""
     orbit = torch.randint(len(orbit_latents), (n, 1))
     start = torch.randint(NUM_FRAMES, (n, 1))
     direction = torch.where(torch.rand(n, 1) < ccw_share, 1, -1)
@@ -103,10 +106,10 @@ def random_latent_videos(orbit_latents: Tensor, n: int, ccw_share: float) -> Ten
 class FlowNetwork(nn.Module):
     """Predicts the posterior mean E[z | x_t, given frames].
 
-    The log odds of the directions are t x_t . (z_ccw - z_cw) / (1 - t)^2, at even prior odds, and
-    the difference of the two videos depends on the given frame: a product of two inputs. So the
-    context (given frame and time) scales and shifts the features of x_t, twice (FiLM,
-    arXiv:1709.07871), instead of only standing beside them.
+    The log odds of the directions are t x_t . (z_ccw - z_cw) / (1 - t)^2, at even prior odds (the two
+    are as long), and z_ccw - z_cw depends on the given frame: a product of two inputs. So the context
+    (given frame and time) scales and shifts the features of x_t, twice (FiLM, arXiv:1709.07871),
+    instead of only standing beside them.
     """
 
     def __init__(self, settings: FlowSettings) -> None:
@@ -115,17 +118,11 @@ class FlowNetwork(nn.Module):
         given = settings.embed_dim * settings.given_frames
         video = settings.embed_dim * (NUM_FRAMES - settings.given_frames)
         context = given + 1 + 2 * TIME_FREQUENCIES
-        self.modulation = nn.Sequential(
-            nn.Linear(context, WIDTH),
-            nn.SiLU(),
-            nn.Linear(WIDTH, WIDTH),
-            nn.SiLU(),
-            nn.Linear(WIDTH, 4 * WIDTH),
-        )
+        self.modulation = nn.Sequential(*fully_connected([context, WIDTH, WIDTH, 4 * WIDTH]))
         self.input = nn.Linear(video + context, WIDTH)
         self.norm = nn.LayerNorm(WIDTH, elementwise_affine=False)
         self.fc1, self.fc2 = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
-        nn.init.zeros_(self.fc2.weight)  # at first the block around it is the identity
+        nn.init.zeros_(self.fc2.weight)  # at first the block around it only adds a constant
         self.out = nn.Linear(WIDTH + context, video)
 
     def forward(self, x: Tensor, given: Tensor, t: Tensor) -> Tensor:
@@ -158,8 +155,9 @@ def random_times(n: int) -> Tensor:
 
 
 def train(settings: FlowSettings, coder: Autoencoder) -> tuple[FlowNetwork, LatentSpace]:
-    """Flow matching on latent videos. The loss is that of the velocity, which is the posterior
-    mean's over (1 - t)^2: |v - (z - eps)|^2 = |mean - z|^2 / (1 - t)^2, with LOSS_FLOOR."""
+    """Flow matching on latent videos. Weighted by 1 / (1 - t)^2 the loss of the posterior mean is
+    that of the velocity, |v - (z - eps)|^2 = |mean - z|^2 / (1 - t)^2. Neither the floor nor the
+    choice of times changes the best answer."""
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng((settings.seed, 2))
     first_centers = random_first_centers(NUM_ORBITS, rng, settings.range)
@@ -192,12 +190,11 @@ def train(settings: FlowSettings, coder: Autoencoder) -> tuple[FlowNetwork, Late
 
 @dataclass(frozen=True)
 class ExactFlow:
-    """The optimal flow of n videos: each has k possible continuations z_1 ... z_k, with their
-    probabilities given its first frame(s)."""
+    """The optimal flow of n videos: each has k possible continuations z_1 ... z_k."""
 
     given: Tensor  # (n, given_frames * d), latents of the given frames
     continuations: Tensor  # (n, k, D); here k = 2: counter-clockwise, clockwise
-    prior: Tensor  # (n, k)
+    prior: Tensor  # (n, k), their probabilities before x_t is seen
 
     def posterior(self, x: Tensor, t: Tensor) -> Tensor:
         """P(continuation | x_t = x), (n, k), by Bayes' rule for the Gaussians N(t z_k, (1 - t)^2 I);
@@ -210,8 +207,8 @@ class ExactFlow:
         return (self.posterior(x, t)[:, :, None] * self.continuations).sum(1)
 
     def irreducible_loss(self, x: Tensor, t: Tensor) -> Tensor:
-        """Variance of z given x_t = x, over (1 - t)^2, a coordinate, (n,): the velocity loss that
-        even the best prediction has. METRIC_FLOOR holds."""
+        """Variance of z given x_t = x, over (1 - t)^2 (with METRIC_FLOOR), per coordinate, (n,):
+        the velocity loss that even the best prediction has."""
         deviation = self.continuations - self.posterior_mean(x, t)[:, None]
         variance = (self.posterior(x, t) * (deviation**2).mean(2)).sum(1)
         return variance / (1 - t[:, 0]).clamp_min(METRIC_FLOOR) ** 2
@@ -224,8 +221,8 @@ class ExactFlow:
         return ((mean - z_cw) * delta).sum(1) / (delta**2).sum(1)
 
     def decision_time(self) -> Tensor:
-        """t_S = 1 / (1 + |delta| / 2), (n,), the speciation time (arXiv:2402.18491): each answer
-        then stands one standard deviation of the noise from the middle between the two."""
+        """t_S = 1 / (1 + |delta| / 2), (n,), the speciation time (arXiv:2402.18491) of two points:
+        each then is one standard deviation of the noise away from the middle between the two."""
         z_ccw, z_cw = self.continuations.unbind(1)
         return 1 / (1 + (z_ccw - z_cw).norm(dim=1) / 2)
 
@@ -234,13 +231,14 @@ def exact_flow(space: LatentSpace, first_centers: np.ndarray, direction: Tensor)
     """The optimal flow of the videos that start at these centres (n, 2). Their directions (n,), 0
     counter-clockwise, 1 clockwise, only matter if two frames are given: the second one tells."""
     ccw = space.encode(orbits(first_centers)[:, 0])  # (n, 8, d)
-    cw = ccw[:, -torch.arange(NUM_FRAMES) % NUM_FRAMES]  # frames 0, 7, ... 1
+    cw = ccw.flip(1).roll(1, dims=1)  # frames 0, 7, 6, ... 1
     both = torch.stack([ccw, cw], dim=1)
-    n, g, share = torch.arange(len(ccw)), space.settings.given_frames, space.settings.ccw_share
-    prior = torch.tensor([share, 1 - share]).expand(len(n), 2)
+    g, share = space.settings.given_frames, space.settings.ccw_share
+    prior = torch.tensor([share, 1 - share]).expand(len(both), 2)
     if g == 2:
         prior = F.one_hot(direction, 2).float()
-    return ExactFlow(both[n, direction, :g].flatten(1), both[:, :, g:].flatten(2), prior)
+    given = both[torch.arange(len(both)), direction, :g]
+    return ExactFlow(given.flatten(1), both[:, :, g:].flatten(2), prior)
 
 
 @torch.no_grad()

@@ -61,10 +61,6 @@ class SampleSettings(FlowSettings):
             if path is not None:
                 data.check_output(path, suffix)
 
-    def shown(self) -> tuple[int, ...]:
-        """The steps to show."""
-        return self.show_steps or tuple(sorted({0, 2 * self.steps // 5, self.steps}))
-
 
 # ---------------------------------------------------------------- the sampler
 
@@ -76,13 +72,12 @@ def euler_steps(
 
     Args:
         posterior_mean: maps x (n, D) and t (n, 1) to E[z | x_t = x], (n, D).
-        x: the state to start with, (n, D); noise at step 0. D = 7 d, or 6 d if two frames are given.
-        steps: how many equal steps lead from t = 0 to 1; the last lands on the posterior mean.
-        start: the step to start at.
+        x: the state to start with, (n, D), D = 7 d (6 d if two frames are given); noise at step 0.
+        steps: equal steps from t = 0 to 1; the last one lands on the posterior mean.
+        start: the step to start at, for going on from a state that was kept.
 
     Yields:
-        The state x and the posterior mean at each step start, ... steps, both (n, D). At the last,
-        t = 1, the two are the same.
+        State and posterior mean, (n, D), at each step; at the last, t = 1, they are the same.
     """
     for k in range(start, steps):
         t = torch.full((len(x), 1), k / steps)
@@ -97,7 +92,7 @@ def euler_steps(
 class Samples:
     """n videos, sampled from n first frames, and all the steps on the way."""
 
-    given_centers: np.ndarray  # (n, given_frames, 2), where the squares of the given frames are
+    given_centers: np.ndarray  # (n, given_frames, 2)
     exact: ExactFlow  # what the answers were
     states: Tensor  # (steps + 1, n, D)
     posterior_means: Tensor  # (steps + 1, n, D)
@@ -114,13 +109,13 @@ def sample(
     """Sample n videos from random first frames, with the network or, if None, the exact flow."""
     settings = space.settings
     centers = random_first_centers(n, rng, settings.range)
-    direction = (rng.random(n) >= settings.ccw_share).astype(int)  # told if two frames are given
+    direction = (rng.random(n) >= settings.ccw_share).astype(int)  # matters for two given frames
     exact = exact_flow(space, centers, torch.from_numpy(direction))
     size = exact.continuations.shape[2]
     noise = torch.from_numpy(rng.standard_normal((n, size), dtype=np.float32))
 
     def posterior_mean(x: Tensor, t: Tensor) -> Tensor:
-        return exact.posterior_mean(x, t) if network is None else network(x, exact.given, t)
+        return network(x, exact.given, t) if network else exact.posterior_mean(x, t)
 
     states, means = zip(*euler_steps(posterior_mean, noise, steps))
     given = orbits(centers)[np.arange(n), direction, : settings.given_frames]
@@ -138,8 +133,8 @@ def decode_videos(space: LatentSpace, samples: Samples, latents: Tensor) -> np.n
 
 
 def draw_film_strip(plot: Any, frames: np.ndarray, steps: Sequence[int], title: str) -> None:
-    """Draw frames (steps, frames, 51, 51) in [0, 1] into matplotlib axes: frames across, steps
-    down."""
+    """Draw frames (steps, frames, 51, 51), about [0, 1], into matplotlib axes: frames across, steps
+    down. A strip of 7 frames lacks frame 0."""
     across = frames.shape[1]
     image = tile(frames.reshape(-1, FRAME_SIZE, FRAME_SIZE), across)
     plot.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
@@ -151,7 +146,7 @@ def draw_film_strip(plot: Any, frames: np.ndarray, steps: Sequence[int], title: 
 
 
 def write_film_strip(path: Path, readouts: dict[str, np.ndarray], steps: Sequence[int]) -> None:
-    """Write one video, frames (steps, 8, 51, 51) for each readout, as a PNG."""
+    """Write one video as a PNG: for each readout frames (steps, 8, 51, 51)."""
     from matplotlib.figure import Figure  # only here: its import takes as long as a small GIF
 
     height = 0.6 + len(steps)
@@ -174,19 +169,20 @@ def main(settings: SampleSettings) -> None:
     if settings.gif:
         data.write_gif(settings.gif, frames)
         print(f"{settings.gif}: {how}; their first frames were given")
-    show_steps = settings.shown()
+    show_steps = settings.show_steps or sorted({0, 2 * settings.steps // 5, settings.steps})
     n = len(frames) if settings.npz else 1  # a film strip takes one
-    state_frames, mean_frames = (
-        np.stack([decode_videos(space, samples, latents[step, :n]) for step in show_steps])
-        for latents in (samples.states, samples.posterior_means)
-    )  # (show_steps, n, 8, 51, 51) each
+
+    def shown(latents: Tensor) -> np.ndarray:  # (steps, n, 8, 51, 51)
+        return np.stack([decode_videos(space, samples, latents[step, :n]) for step in show_steps])
+
+    state_frames, mean_frames = shown(samples.states), shown(samples.posterior_means)
     if settings.png:
         strips = {"state": state_frames[:, 0], "posterior mean": mean_frames[:, 0]}
         write_film_strip(settings.png, strips, show_steps)
         print(f"{settings.png}: the first of {how}, at steps {show_steps} of {settings.steps}")
     if settings.npz:
         with data.replacing(settings.npz) as temporary, temporary.open("wb") as file:
-            np.savez(
+            np.savez(  # to a file, because it would add .npz to a path
                 file,
                 frames=frames,
                 first_centers=samples.given_centers[:, 0],

@@ -137,7 +137,9 @@ def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
             for d in dims
         }
 
-    plain = {"d = 100, plain": settings.flows(embed_dim=100, **RECIPES["plain"])}
+    plain = {
+        f"d = {dim}, plain": settings.flows(embed_dim=dim, **RECIPES["plain"]) for dim in (2, 100)
+    }
     given = {
         f"d = {d}, two given frames": settings.flows(embed_dim=d, given_frames=2) for d in (2, 100)
     }
@@ -171,8 +173,9 @@ def draw(numbers: dict[str, Any]) -> Figure:
         x = [value["midpoints"]["mean"] for value in cases]
         y = [value["shown"]["mean"][1] for value in cases]
         seen.plot(x, y, marker, color=color, label=f"d = 2 to 100, {depth} hidden layers")
-    plain = numbers["cases"]["d = 100, plain"]
-    seen.plot(plain["midpoints"]["mean"], plain["shown"]["mean"][1], "kx", label="plain, d = 100")
+    cases = [numbers["cases"][f"d = {dim}, plain"] for dim in (2, 100)]
+    x, y = ([value["midpoints"]["mean"] for value in cases], [v["shown"]["mean"][1] for v in cases])
+    seen.plot(x, y, "kx", label="plain, d = 2 and 100")
     seen.set(xlabel="decoder alone: midpoints with two squares")
     seen.set(ylabel="two squares in the posterior mean, step 0")
     seen.set_title("What is seen is what the decoder draws\nfor midpoints, whatever d and depth")
