@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, run_process
-from test_learning import center
+from conftest import ROOT, centroid, run_process
 
 import explorer.__main__ as explorer
 import flow
@@ -151,7 +150,7 @@ def test_drags_by_mouse_give_true_orbits(visit, dim):
         tab.mouse.up()
         tab.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0)))")
         frames = np.array(json.loads(tab.evaluate(SHOWN_FRAMES))).reshape(8, 51, 51) / 255
-        centers = center(frames)
+        centers = centroid(frames)
         assert np.abs(centers[0] - target).max() < PIXEL
         distance = np.linalg.norm(centers[1:] - orbits(target[None])[0, :, 1:], axis=-1)
         right += (distance.max(1) < 1.5 * PIXEL).any()
