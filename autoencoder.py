@@ -161,7 +161,7 @@ def optimizer_and_schedule(
 def train(settings: AutoencoderSettings) -> Autoencoder:
     """Train on squares at random centres, x and y uniform in [-range, range], a fresh batch each
     step, mean squared error. The weight decay grows with d, because many numbers would else jitter
-    from one centre to the next, and the flow be less exact (not so with plain)."""
+    from one centre to the next, and the flow would fit them less well (not so with plain)."""
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng((settings.seed, 1))  # every use of a seed has its own number
     model = Autoencoder(settings)
