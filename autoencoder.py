@@ -216,11 +216,8 @@ def load_or_make(
 ) -> dict[str, Any]:
     """The checkpoint of these settings; if it is missing, what make() returns is written there first:
     a dict with "weights", of tensors and built-in types. It is read as data and never as code.
-    Behind it stands its SHA-256, because torch.load wouldn't notice a flipped bit.
-
-    Raises:
-        ValueError: it is damaged, or of other settings (defaults change), or has diverged.
-        OSError: it can't be written or read.
+    Behind it stands its SHA-256, because torch.load wouldn't notice a flipped bit. Raises ValueError
+    if it is damaged, of other settings (defaults change) or diverged, OSError if it can't be read.
     """
     path = checkpoint_path(settings)
     identity = asdict(settings) | {"checkpoint_dir": None, "stage": type(settings).__name__}

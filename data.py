@@ -81,20 +81,13 @@ class DataSettings(FrameSettings):
 def render(
     centers: np.ndarray, settings: FrameSettings = FrameSettings(), blur: float = 0.0
 ) -> np.ndarray:
-    """Draw one white square per centre.
+    """Draw one white square per centre: (..., 2), x and y in [-1, 1] -> frames (..., 51, 51), float32
+    in [0, 1], whose rows run from y = 1 down to y = -1.
 
     A pixel is as bright as the share of its area that the square covers (with hard_edges, fully
     if its middle is in the square). A square is the product of two intervals, so a frame is the
-    outer product of two 1-D coverages, and a Gaussian blur can be applied to each of them.
-
-    Args:
-        centers: (..., 2), x and y in [-1, 1].
-        settings: half width, in the same units, and kind of edge.
-        blur: standard deviation of the blur in pixels, 0 for none (the autoencoder's training
-            uses it). Light that is blurred over the border is lost.
-
-    Returns:
-        (..., 51, 51) float32 in [0, 1]; rows run from y = 1 down to y = -1.
+    outer product of two 1-D coverages. The autoencoder's training blurs them: blur is the standard
+    deviation of a Gaussian, in pixels. Light that is blurred over the border is lost.
     """
     pixels = np.linspace(-1, 1, FRAME_SIZE)
     distance = np.abs(np.asarray(centers, dtype=np.float64)[..., None] - pixels)  # (..., 2, 51)
@@ -127,14 +120,8 @@ def random_first_centers(n: int, rng: np.random.Generator, range_: float) -> np.
 
 
 def orbits(first_centers: np.ndarray) -> np.ndarray:
-    """Both videos that start at each centre: the true answers to "what comes after this frame?".
-
-    Args:
-        first_centers: (n, 2), x and y.
-
-    Returns:
-        Centres (n, 2, 8, 2) as [video, direction, frame, (x, y)]; direction 0 is
-        counter-clockwise, 1 clockwise. Frame 0 is the first centre itself.
+    """Both videos that start at each centre (n, 2): the true answers to "what comes next?". Centres
+    (n, 2, 8, 2) as [video, direction, frame, (x, y)]; direction 0 is counter-clockwise, 1 clockwise.
     """
     start = first_centers[:, 0] + 1j * first_centers[:, 1]
     turn = ANGLE_STEP * np.arange(NUM_FRAMES)

@@ -142,8 +142,7 @@ class FlowNetwork(nn.Module):
 
 
 def interpolate(z: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-    """The point x_t = t z + (1 - t) noise on the straight path from noise to data; z and noise are
-    (n, D), t is (n, 1)."""
+    """The point x_t, (n, D), on the straight path from noise (n, D) to data z (n, D); t is (n, 1)."""
     return t * z + (1 - t) * noise
 
 
@@ -206,13 +205,6 @@ class ExactFlow:
         """E[z | x_t = x], (n, D): the best prediction of z by mean squared error."""
         return (self.posterior(x, t)[:, :, None] * self.continuations).sum(1)
 
-    def irreducible_loss(self, x: Tensor, t: Tensor) -> Tensor:
-        """Variance of z given x_t = x, over (1 - t)^2 (with METRIC_FLOOR), per coordinate, (n,):
-        the velocity loss that even the best prediction has."""
-        deviation = self.continuations - self.posterior_mean(x, t)[:, None]
-        variance = (self.posterior(x, t) * (deviation**2).mean(2)).sum(1)
-        return variance / (1 - t[:, 0]).clamp_min(METRIC_FLOOR) ** 2
-
     def ccw_fraction(self, mean: Tensor) -> Tensor:
         """q = (mean - z_cw) . delta / |delta|^2, (n,), delta = z_ccw - z_cw: where on the line from
         z_cw (0) to z_ccw (1) a posterior mean (n, D) lies. The exact one lies at its posterior."""
@@ -246,8 +238,9 @@ def loss_by_time(network: FlowNetwork, space: LatentSpace) -> dict[str, list[flo
     """The velocity loss by bins of t in [0.025, 0.975], on 1024 fresh videos, per coordinate.
 
     Returns:
-        For each of 10 bins its middle "t", the "loss", the "irreducible" part, and the "excess",
-        the squared distance to the exact velocity; loss = irreducible + excess, but for chance.
+        For each of 10 bins its middle "t"; the "loss"; its "irreducible" part, the variance of z
+        given x_t, which even the best prediction has; and the "excess", the squared distance to
+        the exact velocity. loss = irreducible + excess, but for chance.
     """
     settings, n = space.settings, 1024
     torch.manual_seed(settings.seed + 1)
@@ -259,12 +252,14 @@ def loss_by_time(network: FlowNetwork, space: LatentSpace) -> dict[str, list[flo
     for low in [0.025 + 0.095 * i for i in range(10)]:
         t = low + 0.095 * torch.rand(n, 1)
         x = interpolate(z, torch.randn_like(z), t)
-        predicted, weight = network(x, exact.given, t), 1 / (1 - t).clamp_min(METRIC_FLOOR) ** 2
+        predicted, mean = network(x, exact.given, t), exact.posterior_mean(x, t)
+        deviation = (exact.continuations - mean[:, None]) ** 2
+        variance = (exact.posterior(x, t)[:, :, None] * deviation).sum(1)
+        weight = 1 / (1 - t).clamp_min(METRIC_FLOOR) ** 2
         bins["t"].append(low + 0.0475)
         bins["loss"].append(((predicted - z) ** 2 * weight).mean().item())
-        bins["irreducible"].append(exact.irreducible_loss(x, t).mean().item())
-        excess = (predicted - exact.posterior_mean(x, t)) ** 2 * weight
-        bins["excess"].append(excess.mean().item())
+        bins["irreducible"].append((variance * weight).mean().item())
+        bins["excess"].append(((predicted - mean) ** 2 * weight).mean().item())
     return bins
 
 

@@ -4,8 +4,7 @@
     python sample.py --embed-dim 100 --png strip.png   # one video at steps 0, 20 and 50
 
 The sampler walks from noise (t = 0) to a video (t = 1) in Euler steps along the flow's velocity and
-shows every step, because the steps are what the project is about. Each step can be looked at in
-two ways:
+keeps every step, because the steps are what the project is about. Each can be looked at in two ways:
 
     state            decode x_t: what the original post shows; noise at first
     posterior mean   decode E[z | x_t]: what the flow believes the video to be
@@ -68,16 +67,12 @@ class SampleSettings(FlowSettings):
 def euler_steps(
     posterior_mean: Callable[[Tensor, Tensor], Tensor], x: Tensor, steps: int, start: int = 0
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Integrate dx/dt = v(x, t) = (posterior mean - x) / (1 - t) up to t = 1, by Euler.
+    """Integrate dx/dt = v(x, t) = (posterior mean - x) / (1 - t) from t = 0 to 1 in equal Euler steps
+    (or on from a later step, the start, with its state), and yield state and posterior mean, (n, D),
+    at each. The last step lands on the posterior mean, so at t = 1 the two are the same.
 
-    Args:
-        posterior_mean: maps x (n, D) and t (n, 1) to E[z | x_t = x], (n, D).
-        x: the state to start with, (n, D), D = 7 d (6 d if two frames are given); noise at step 0.
-        steps: equal steps from t = 0 to 1; the last one lands on the posterior mean.
-        start: the step to start at, for going on from a state that was kept.
-
-    Yields:
-        State and posterior mean, (n, D), at each step; at the last, t = 1, they are the same.
+    posterior_mean maps x (n, D) and t (n, 1) to E[z | x_t = x]; D = 7 d, or 6 d if two frames are
+    given; x is the state to start with, noise at step 0.
     """
     for k in range(start, steps):
         t = torch.full((len(x), 1), k / steps)
