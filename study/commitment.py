@@ -37,7 +37,7 @@ LENGTHS = (100, 300)
 BRANCH_STEPS = (0, 1, 2, 3, 4, 6, 8, 10, 13, 16, 20, 25, 30)
 BRANCHES = 32
 BRANCHED = ("d = 2", "d = 2, scale 5.0", "d = 100", "d = 100, scale 0.7")
-ON_THE_RIGHT = ("d = 32", "d = 2, scale 5.0", "d = 2, scale 0.5")  # labels in the figure
+ON_THE_RIGHT = ("d = 32", "d = 2, scale 5.0")  # labels in the figure
 
 
 def entropy(p: Tensor) -> Tensor:
