@@ -106,8 +106,8 @@ def random_latent_videos(orbit_latents: Tensor, n: int, ccw_share: float) -> Ten
 class FlowNetwork(nn.Module):
     """Predicts the posterior mean E[z | x_t, given frames].
 
-    The log odds of the directions are t x_t . (z_ccw - z_cw) / (1 - t)^2, at even prior odds (the two
-    are as long), and z_ccw - z_cw depends on the given frame: a product of two inputs. So the context
+    The log odds of the directions are t x_t . (z_ccw - z_cw) / (1 - t)^2, at even prior odds (both
+    have the same length), and z_ccw - z_cw depends on the given frame: a product of two inputs. So the context
     (given frame and time) scales and shifts the features of x_t, twice (FiLM, arXiv:1709.07871),
     instead of only standing beside them.
     """

@@ -128,14 +128,12 @@ def decode_videos(space: LatentSpace, samples: Samples, latents: Tensor) -> np.n
 
 
 def draw_film_strip(plot: Any, frames: np.ndarray, steps: Sequence[int], title: str) -> None:
-    """Draw frames (steps, frames, 51, 51), about [0, 1], into matplotlib axes: frames across, steps
-    down. A strip of 7 frames lacks frame 0."""
-    across = frames.shape[1]
-    image = tile(frames.reshape(-1, FRAME_SIZE, FRAME_SIZE), across)
+    """Draw frames (steps, 8, 51, 51), about [0, 1], into matplotlib axes: frames across, steps down."""
+    image = tile(frames.reshape(-1, FRAME_SIZE, FRAME_SIZE), NUM_FRAMES)
     plot.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    middles = (FRAME_SIZE + 1) * (np.arange(max(frames.shape[:2])) + 0.5)
-    plot.set_xticks(middles[:across], [f"frame {i}" for i in range(NUM_FRAMES)][-across:])
-    plot.set_yticks(middles[: len(steps)], [f"step {step}" for step in steps])
+    rows, columns = ((FRAME_SIZE + 1) * (np.arange(n) + 0.5) for n in (len(steps), NUM_FRAMES))
+    plot.set_xticks(columns, [f"frame {i}" for i in range(NUM_FRAMES)])
+    plot.set_yticks(rows, [f"step {step}" for step in steps])
     plot.tick_params(length=0)
     plot.set_title(title)
 
@@ -165,15 +163,14 @@ def main(settings: SampleSettings) -> None:
         data.write_gif(settings.gif, frames)
         print(f"{settings.gif}: {how}; their first frames were given")
     show_steps = settings.show_steps or sorted({0, 2 * settings.steps // 5, settings.steps})
-    n = len(frames) if settings.npz else 1  # a film strip takes one
 
-    def shown(latents: Tensor) -> np.ndarray:  # (steps, n, 8, 51, 51)
-        return np.stack([decode_videos(space, samples, latents[step, :n]) for step in show_steps])
+    def shown(latents: Tensor) -> np.ndarray:  # (steps + 1, n, D) -> (shown steps, n, 8, 51, 51)
+        return np.stack([decode_videos(space, samples, latents[step]) for step in show_steps])
 
-    state_frames, mean_frames = shown(samples.states), shown(samples.posterior_means)
     if settings.png:
-        strips = {"state": state_frames[:, 0], "posterior mean": mean_frames[:, 0]}
-        write_film_strip(settings.png, strips, show_steps)
+        first = (samples.states[:, :1], samples.posterior_means[:, :1])
+        state, mean = (shown(latents)[:, 0] for latents in first)
+        write_film_strip(settings.png, {"state": state, "posterior mean": mean}, show_steps)
         print(f"{settings.png}: the first of {how}, at steps {show_steps} of {settings.steps}")
     if settings.npz:
         with data.replacing(settings.npz) as temporary, temporary.open("wb") as file:
@@ -182,8 +179,8 @@ def main(settings: SampleSettings) -> None:
                 frames=frames,
                 first_centers=samples.given_centers[:, 0],
                 show_steps=np.array(show_steps),
-                state_frames=state_frames,
-                posterior_mean_frames=mean_frames,
+                state_frames=shown(samples.states),
+                posterior_mean_frames=shown(samples.posterior_means),
             )
         print(f"{settings.npz}: {how}, at steps {show_steps} of {settings.steps}")
 

@@ -130,7 +130,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
         seconds = value["seconds to GIF"]["seeds"]
         plot.plot(seconds, [name] * len(seconds), "o", color=color)
     plot.set(xlabel="seconds, each seed", xlim=(0, None), ylim=(-0.5, 1.5))
-    plot.set_title("From an empty folder to a GIF in half a minute")
+    plot.set_title("From an empty folder to a GIF within half a minute")
     return figure
 
 
