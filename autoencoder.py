@@ -9,7 +9,7 @@ to [0, 1], but for a small leak, so that black and white areas come out flat.
 
 Squares that don't overlap look equally different however far apart they are, so the loss doesn't
 say which of them are near each other, and a 2-D latent space can end up torn. Blurring the training
-images makes distant squares overlap. Over the first half of the training the blur fades to nothing,
+images makes distant squares overlap. Over the first 60 % of the training the blur fades to nothing,
 and the leak shrinks (one that is small from the start can leave the plane warped).
 
 --plain is the control: a decoder with activations and the usual initialisation, a smaller learning
@@ -50,8 +50,8 @@ class AutoencoderSettings(FrameSettings):
     """An ordinary decoder, as a control; --blur 0 leaves the blur out too."""
     hidden_layers: int = 0
     """Hidden fully connected layers (256 wide) before the latent, and again behind it, 0 to 8."""
-    blur: float = 8.0
-    """Blur of the training images at the start, in pixels, 0 to 25; gone after the first half."""
+    blur: float = 12.0
+    """Blur of the training images at the start, in pixels, 0 to 25; gone after 60 % of the steps."""
     autoencoder_steps: int = 450
     """Training steps of the autoencoder."""
     seed: int = 0
@@ -118,7 +118,8 @@ class Autoencoder(nn.Module):
             activation(),
             nn.ConvTranspose2d(CHANNELS, CHANNELS, 3, stride=2, padding=1),  # 7 -> 13
             activation(),
-            nn.ConvTranspose2d(CHANNELS, 1, 7, stride=4, padding=2),  # 13 -> 51
+            nn.Conv2d(CHANNELS, 16, 2, padding=1),  # 13 -> 14
+            nn.PixelShuffle(4),  # the 16 numbers of a place are 4 x 4 pixels: 14 -> 56
         )
 
     def encode(self, frames: Tensor) -> Tensor:
@@ -129,7 +130,7 @@ class Autoencoder(nn.Module):
         """Latents (n, d) -> frames (n, 51, 51), clipped to [0, 1] but for a small share, the leak,
         of what lies outside: areas come out flat black and white, and gradients still get through.
         """
-        x = self.decoder(latents)[:, 0]
+        x = self.decoder(latents)[:, 0, 2:53, 2:53]  # the middle, 51 x 51
         clipped = x.clamp(0, 1)
         return clipped + leak * (x - clipped)
 
@@ -166,12 +167,12 @@ def train(settings: AutoencoderSettings) -> Autoencoder:
     rng = np.random.default_rng((settings.seed, 1))  # every use of a seed has its own number
     model = Autoencoder(settings)
     steps = settings.autoencoder_steps
-    learning_rate, weight_decay = 6e-3, min(1, 0.1 + 0.01 * settings.embed_dim)
+    learning_rate, weight_decay = 7e-3, min(1, 0.1 + 0.01 * settings.embed_dim)
     if settings.plain:
         learning_rate, weight_decay = 3e-3, 0.01
     optimizer, schedule = optimizer_and_schedule(model, learning_rate, steps, weight_decay)
     for step in trange(steps, desc="autoencoder", unit="step"):
-        early = max(0.0, 1 - 2 * step / steps)  # 1 at first, 0 from half of the training on
+        early = max(0.0, 1 - step / (0.6 * steps))  # 1 at first, 0 over the last 40 %
         centers = rng.uniform(-settings.range, settings.range, (BATCH_SIZE, 2))
         frames = torch.from_numpy(render(centers, settings, blur=settings.blur * early**2))
         decoded = model.decode(model.encode(frames), leak=LEAK + EARLY_LEAK * early)

@@ -106,7 +106,7 @@ def test_random_times_crowd_at_both_ends():
     t = flow.random_times(n)[:, 0]
     assert 0 <= t.min() and t.max() <= 1
     for edge in (0.01, 0.1, 0.3, 0.5, 0.9):
-        expected = 0.35 * edge ** (1 / 3) + 0.65 * (1 - (1 - edge) ** 0.5)
+        expected = 0.2 * edge ** (1 / 3) + 0.8 * (1 - (1 - edge) ** 0.5)
         deviation = (expected * (1 - expected) / n) ** 0.5
         assert abs((t < edge).float().mean().item() - expected) < 4 * deviation
 

@@ -85,7 +85,7 @@ def test_evaluate_is_the_mean_squared_error():
     assert error == pytest.approx((squares - 0.5 * light) / 51**2 + 0.25**2, rel=0.01)
 
 
-def test_blur_and_leak_fade_over_the_first_half(monkeypatch):
+def test_blur_and_leak_fade_over_the_first_60_percent(monkeypatch):
     blurs, leaks = [], []
 
     def remembered(centers, settings, blur=0.0):
@@ -99,9 +99,9 @@ def test_blur_and_leak_fade_over_the_first_half(monkeypatch):
 
     monkeypatch.setattr(autoencoder, "render", remembered)
     monkeypatch.setattr(autoencoder, "Autoencoder", Remembering)
-    autoencoder.train(AutoencoderSettings(autoencoder_steps=4, embed_dim=1, blur=8))
-    assert blurs == [8, 2, 0, 0]
-    early = np.array([1, 0.5, 0, 0])
+    autoencoder.train(AutoencoderSettings(autoencoder_steps=10, embed_dim=1, blur=8))
+    early = np.array([1, 5 / 6, 2 / 3, 1 / 2, 1 / 3, 1 / 6, 0, 0, 0, 0])
+    assert blurs == pytest.approx(8 * early**2)
     assert leaks == pytest.approx(autoencoder.LEAK + early * autoencoder.EARLY_LEAK)
 
 
