@@ -50,7 +50,7 @@ class AutoencoderSettings(FrameSettings):
     """An ordinary decoder, as a control; --blur 0 leaves the blur out too."""
     hidden_layers: int = 0
     """Hidden fully connected layers (256 wide) before the latent, and again behind it, 0 to 8."""
-    blur: float = 12.0
+    blur: float = 9.0
     """Blur of the training images at the start, in pixels, 0 to 25; gone after 60 % of the steps."""
     autoencoder_steps: int = 450
     """Training steps of the autoencoder."""

@@ -139,6 +139,14 @@ function residualBlock(layer, name) {
   return (x) => add(x, conv2(silu(conv1(silu(x)))));
 }
 
+/** torch.nn.PixelShuffle(4): the 16 numbers of each of 14 x 14 places become 4 x 4 pixels. */
+function pixelShuffle(image) {
+  return Float64Array.from({ length: C.FRAME_SIZE ** 2 }, (_, at) => {
+    const [y, x] = [Math.floor(at / C.FRAME_SIZE) + 2, (at % C.FRAME_SIZE) + 2];
+    return image[((y >> 2) * 14 + (x >> 2)) * 16 + (y % 4) * 4 + (x % 4)];
+  });
+}
+
 /** Frames (51, 51) <-> latents (d). The numbers in the names count the layers of nn.Sequential. */
 class Autoencoder {
   constructor(weights) {
@@ -159,7 +167,8 @@ class Autoencoder {
       (x) => permute(x, [C.CHANNELS, C.MAP_SIZE ** 2], [1, 0]),
       ...[2, 3, 4, 5].map((i) => residualBlock(layer, `decoder.${i}`)),
       layer(convTranspose2d, "decoder.7", C.MAP_SIZE, middle, 2, 1), // 7 -> 13
-      layer(convTranspose2d, "decoder.9", middle, C.FRAME_SIZE, 4, 2), // 13 -> 51
+      layer(conv2d, "decoder.9", middle, middle + 1, 1, 1), // 13 -> 14
+      pixelShuffle, // 14 -> 56, of which the middle, 51 x 51, is kept
     ];
   }
 
