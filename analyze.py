@@ -98,9 +98,6 @@ class AnalyzeSettings(SweepSettings):
         }
 
 
-# ---------------------------------------------------------------- blobs, the squares in a frame
-
-
 def find_blobs(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the separate bright blobs of frames (n, 51, 51).
 
@@ -114,16 +111,12 @@ def find_blobs(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     peak = np.clip(frames, 0, 1).max(axis=(1, 2), keepdims=True)
     bright = (frames >= peak / 2) & (peak >= 0.15)
     within_a_frame = np.stack([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))])
-    labels, _ = ndimage.label(bright, within_a_frame)
-    frame, row, column = np.nonzero(labels)
-    label = labels[frame, row, column]
-    size = np.bincount(label)
-    large = np.flatnonzero(size >= 4)
-    x, y, in_frame = (  # means over the pixels of a blob, which all lie in one frame
-        np.bincount(label, values)[large] / size[large]
-        for values in (column * PIXEL - 1, 1 - row * PIXEL, frame)
-    )
-    return in_frame.round().astype(int), np.stack([x, y], axis=-1)
+    labels, n = ndimage.label(bright, within_a_frame)
+    size = ndimage.sum_labels(bright, labels, np.arange(1, n + 1))
+    large = 1 + np.flatnonzero(size >= 4)
+    middles = ndimage.center_of_mass(bright, labels, large)
+    frame, row, column = np.reshape(middles, (-1, 3)).T
+    return frame.round().astype(int), np.stack([column * PIXEL - 1, 1 - row * PIXEL], axis=-1)
 
 
 def count_blobs(frames: np.ndarray) -> np.ndarray:
@@ -177,9 +170,6 @@ def draw_blobs(numbers: dict[str, Any], strips: dict[str, np.ndarray]) -> Figure
             plot.set_title(f"d = {dim}: squares in the {readout}")
     plot.legend(loc="center right")
     return figure
-
-
-# ---------------------------------------------------------------- geometry, the grid of latents
 
 
 def cell_areas(latents: np.ndarray) -> np.ndarray:
@@ -237,9 +227,6 @@ def draw_geometry(numbers: dict[str, Any], grids: dict[str, np.ndarray]) -> Figu
     return figure
 
 
-# ---------------------------------------------------------------- sweeps
-
-
 def measure(
     function: Callable[[Any], Any], cases: dict[str, Any], dask: str | None
 ) -> dict[str, list[Any]]:
@@ -275,9 +262,6 @@ def over_seeds(runs: list[dict[str, Any]]) -> dict[str, Any]:
     return numbers
 
 
-# ---------------------------------------------------------------- command line
-
-
 def write(
     analysis: Callable[..., tuple[dict[str, Any], Figure]], settings: SweepSettings, name: str
 ) -> None:
@@ -288,9 +272,7 @@ def write(
     numbers, figure = analysis(settings)
     numbers["cost"] = {"minutes": (time.monotonic() - start) / 60, "cores": os.cpu_count()}
     text = json.dumps(numbers, default=lambda array: array.tolist())  # NumPy arrays
-    short = json.loads(
-        text, parse_float=lambda number: float(f"{float(number):.4g}")
-    )  # four digits
+    short = json.loads(text, parse_float=lambda digits: float(f"{float(digits):.4g}"))
     with replacing(settings.out_dir / f"{name}.json") as temporary:
         temporary.write_text(json.dumps(short) + "\n")
     with replacing(settings.out_dir / f"{name}.png") as temporary:

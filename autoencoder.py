@@ -68,9 +68,6 @@ class AutoencoderSettings(FrameSettings):
         check_range(0, 2**32 - 1, seed=self.seed)
 
 
-# ---------------------------------------------------------------- the network
-
-
 def fully_connected(widths: list[int]) -> list[nn.Module]:
     """Linear layers of these widths, with a SiLU between: [a, b] is a single Linear."""
     layers: list[nn.Module] = []
@@ -145,9 +142,6 @@ def encode_centers(model: Autoencoder, centers: np.ndarray, settings: FrameSetti
     return torch.cat(latents).reshape(*centers.shape[:-1], -1)
 
 
-# ---------------------------------------------------------------- training
-
-
 def optimizer_and_schedule(
     model: nn.Module, learning_rate: float, steps: int, weight_decay: float
 ) -> tuple[torch.optim.AdamW, LambdaLR]:
@@ -191,9 +185,6 @@ def evaluate(model: Autoencoder, settings: AutoencoderSettings) -> float:
     centers = rng.uniform(-settings.range, settings.range, (1000, 2))
     frames = torch.from_numpy(render(centers, settings))
     return F.mse_loss(model.decode(model.encode(frames)), frames).item()
-
-
-# ---------------------------------------------------------------- checkpoints, of both networks
 
 
 def restrict(settings: Any, stage: Any) -> Any:

@@ -75,9 +75,6 @@ class DataSettings(FrameSettings):
         check_output(self.gif, ".gif")
 
 
-# ---------------------------------------------------------------- frames
-
-
 def render(
     centers: np.ndarray, settings: FrameSettings = FrameSettings(), blur: float = 0.0
 ) -> np.ndarray:
@@ -110,9 +107,6 @@ def grid_centers(range_: float, side: int = 21) -> np.ndarray:
     return np.stack(np.meshgrid(axis, axis), axis=-1)
 
 
-# ---------------------------------------------------------------- videos
-
-
 def random_first_centers(n: int, rng: np.random.Generator, range_: float) -> np.ndarray:
     """Centres (n, 2) of n first frames: radius uniform in [range_/4, range_], angle uniform."""
     radius, angle = rng.uniform(range_ / 4, range_, n), rng.uniform(0, 2 * np.pi, n)
@@ -132,9 +126,6 @@ def orbits(first_centers: np.ndarray) -> np.ndarray:
 def random_videos(n: int, rng: np.random.Generator, range_: float) -> np.ndarray:
     """Centres (n, 8, 2) of n videos that run in either direction; render() makes the frames."""
     return orbits(random_first_centers(n, rng, range_))[np.arange(n), rng.integers(2, size=n)]
-
-
-# ---------------------------------------------------------------- files
 
 
 @contextmanager
@@ -165,9 +156,6 @@ def write_gif(path: Path, videos: np.ndarray) -> None:
     enlarged = images.repeat(3, axis=-1).repeat(3, axis=-2)
     with replacing(path) as temporary:
         iio.imwrite(temporary, enlarged, extension=".gif", duration=250, loop=0)
-
-
-# ---------------------------------------------------------------- command line
 
 
 def check_output(path: Path, suffix: str) -> None:

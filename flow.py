@@ -66,9 +66,6 @@ class FlowSettings(AutoencoderSettings):
         check_range(1, 10**9, flow_steps=self.flow_steps)
 
 
-# ---------------------------------------------------------------- latents of videos
-
-
 @dataclass(frozen=True)
 class LatentSpace:
     """The autoencoder's latents, moved and scaled so that each coordinate has mean 0 and standard
@@ -98,9 +95,6 @@ def random_latent_videos(orbit_latents: Tensor, n: int, ccw_share: float) -> Ten
     start = torch.randint(NUM_FRAMES, (n, 1))
     direction = torch.where(torch.rand(n, 1) < ccw_share, 1, -1)
     return orbit_latents[orbit, (start + direction * torch.arange(NUM_FRAMES)) % NUM_FRAMES]
-
-
-# ---------------------------------------------------------------- the network
 
 
 class FlowNetwork(nn.Module):
@@ -138,9 +132,6 @@ class FlowNetwork(nn.Module):
         h = h + self.fc2(F.silu(self.fc1(self.norm(h) * (1 + scale_1) + shift_1)))
         h = self.norm(h) * (1 + scale_2) + shift_2
         return self.scale * self.out(torch.cat([h, context], dim=1))
-
-
-# ---------------------------------------------------------------- training
 
 
 def interpolate(z: Tensor, noise: Tensor, t: Tensor) -> Tensor:
@@ -186,9 +177,6 @@ def train(settings: FlowSettings, coder: Autoencoder) -> tuple[FlowNetwork, Late
     return network, LatentSpace(coder, mean, std, settings)
 
 
-# ---------------------------------------------------------------- the exact flow
-
-
 @dataclass(frozen=True)
 class ExactFlow:
     """The optimal flow of n videos: each has k possible continuations z_1 ... z_k."""
@@ -206,19 +194,6 @@ class ExactFlow:
     def posterior_mean(self, x: Tensor, t: Tensor) -> Tensor:
         """E[z | x_t = x], (n, D): the best prediction of z by mean squared error."""
         return (self.posterior(x, t)[:, :, None] * self.continuations).sum(1)
-
-    def ccw_fraction(self, mean: Tensor) -> Tensor:
-        """q = (mean - z_cw) . delta / |delta|^2, (n,), delta = z_ccw - z_cw: where on the line from
-        z_cw (0) to z_ccw (1) a posterior mean (n, D) lies. The exact one lies at its posterior."""
-        z_ccw, z_cw = self.continuations.unbind(1)
-        delta = z_ccw - z_cw
-        return ((mean - z_cw) * delta).sum(1) / (delta**2).sum(1)
-
-    def decision_time(self) -> Tensor:
-        """t_S = 1 / (1 + |delta| / 2), (n,), the speciation time (arXiv:2402.18491) of two points:
-        each then is one standard deviation of the noise away from the middle between the two."""
-        z_ccw, z_cw = self.continuations.unbind(1)
-        return 1 / (1 + (z_ccw - z_cw).norm(dim=1) / 2)
 
 
 def exact_flow(space: LatentSpace, first_centers: np.ndarray, direction: Tensor) -> ExactFlow:
@@ -263,9 +238,6 @@ def loss_by_time(network: FlowNetwork, space: LatentSpace) -> dict[str, list[flo
         bins["irreducible"].append((variance * weight).mean().item())
         bins["excess"].append(((predicted - mean) ** 2 * weight).mean().item())
     return bins
-
-
-# ---------------------------------------------------------------- checkpoint and command line
 
 
 def load_or_train(

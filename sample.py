@@ -61,9 +61,6 @@ class SampleSettings(FlowSettings):
                 data.check_output(path, suffix)
 
 
-# ---------------------------------------------------------------- the sampler
-
-
 def euler_steps(
     posterior_mean: Callable[[Tensor, Tensor], Tensor], x: Tensor, steps: int, start: int = 0
 ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -122,9 +119,6 @@ def decode_videos(space: LatentSpace, samples: Samples, latents: Tensor) -> np.n
     others, decoded from latents (n, D)."""
     given = render(samples.given_centers[: len(latents)], space.settings)
     return np.concatenate([given, space.decode(latents).numpy()], axis=1)
-
-
-# ---------------------------------------------------------------- outputs
 
 
 def draw_film_strip(plot: Any, frames: np.ndarray, steps: Sequence[int], title: str) -> None:

@@ -29,6 +29,7 @@ from data import random_first_centers
 from flow import ExactFlow, FlowNetwork, FlowSettings, LatentSpace, exact_flow, interpolate
 from sample import euler_steps, sample
 from study import command, means
+from study.representing import ccw_fraction, speciation_time
 
 TIMES = [k / 50 for k in range(45)]
 DIMS = (2, 8, 32, 100)
@@ -70,11 +71,11 @@ def measure_commitment(settings: FlowSettings) -> dict[str, Any]:
     for time in TIMES:
         t = torch.full((n, 1), time)
         x = interpolate(z, noise, t)
-        q = exact.ccw_fraction(network(x, exact.given, t).detach())
+        q = ccw_fraction(exact, network(x, exact.given, t).detach())
         for curve, p in zip(curves, (exact.posterior(x, t)[:, 0], q)):
             curve.append(entropy(p).mean().item())
     return {
-        "t_S": exact.decision_time().mean().item(),
+        "t_S": speciation_time(exact).mean().item(),
         "halfway": [halfway(TIMES, curve) for curve in curves],
         "mean excess": np.mean(losses["excess"]),
     }
@@ -94,7 +95,7 @@ def branches(network: FlowNetwork | None, space: LatentSpace) -> list[float]:
         return network(x, exact.given, t) if network else exact.posterior_mean(x, t)
 
     def is_ccw(x: Tensor) -> Tensor:
-        return exact.ccw_fraction(x) > 0.5
+        return ccw_fraction(exact, x) > 0.5
 
     first = is_ccw(samples.states[-1].repeat_interleave(BRANCHES, 0))
     kept = []

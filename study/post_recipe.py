@@ -112,9 +112,6 @@ def train_own(
         yield flow.load_or_train(replace(settings, flow_steps=length))[:2]
 
 
-# ---------------------------------------------------------------- measures
-
-
 def carry_over(frames: np.ndarray, noise: np.ndarray) -> list[float]:
     """Correlation of frames 2, 3, 6, 7 of videos (n, 8, 51, 51) with the same frames of step 0, and
     with their neighbours among these; means."""
@@ -154,9 +151,6 @@ def measure_post_recipe(job: Job) -> dict[str, Any]:
     trainings = train_mlp(settings, scale) if mlp else train_own(settings, scale)
     results = [measured(network, space) for network, space in trainings]
     return {name: [result[name] for result in results] for name in results[0]}
-
-
-# ---------------------------------------------------------------- numbers and figure
 
 
 def jobs(settings: SweepSettings) -> dict[str, list[Job]]:

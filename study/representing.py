@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 import autoencoder
 import flow
 from analyze import BLUE, GREEN, GREY, ORANGE, RECIPES, SweepSettings, count_blobs, measure
 from autoencoder import AutoencoderSettings, encode_centers
 from data import orbits, random_first_centers
-from flow import FlowSettings, exact_flow, interpolate
+from flow import ExactFlow, FlowSettings, exact_flow, interpolate
 from sample import decode_videos, sample
 from study import command, means
 from study.superposition import FRAMES, MIN_RADIUS
@@ -31,7 +32,19 @@ DEPTHS = (0, 1, 2)
 APART = 0.4  # from this radius on, the squares of the two directions don't touch
 
 
-# ---------------------------------------------------------------- what the flow knows
+def ccw_fraction(exact: ExactFlow, mean: Tensor) -> Tensor:
+    """q = (mean - z_cw) . delta / |delta|^2, (n,), delta = z_ccw - z_cw: where on the line from
+    z_cw (0) to z_ccw (1) a posterior mean (n, D) lies. The exact one lies at its posterior."""
+    z_ccw, z_cw = exact.continuations.unbind(1)
+    delta = z_ccw - z_cw
+    return ((mean - z_cw) * delta).sum(1) / (delta**2).sum(1)
+
+
+def speciation_time(exact: ExactFlow) -> Tensor:
+    """t_S = 1 / (1 + |delta| / 2), (n,), the speciation time (arXiv:2402.18491) of two points:
+    each then is one standard deviation of the noise away from the middle between the two."""
+    z_ccw, z_cw = exact.continuations.unbind(1)
+    return 1 / (1 + (z_ccw - z_cw).norm(dim=1) / 2)
 
 
 def reliability(predicted: np.ndarray, label: np.ndarray) -> tuple[float, np.ndarray]:
@@ -67,11 +80,11 @@ def calibration(settings: FlowSettings) -> dict[str, Any]:
     z = exact.continuations[torch.arange(n), direction]
     noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32))
     uniform = torch.from_numpy(rng.random((n, 1), dtype=np.float32))
-    times = 2 * exact.decision_time()[:, None].clamp_max(0.45) * uniform
+    times = 2 * speciation_time(exact)[:, None].clamp_max(0.45) * uniform
     x = interpolate(z, noise, times)
     with torch.no_grad():
-        q = exact.ccw_fraction(network(x, exact.given, times))
-        at_0 = exact.ccw_fraction(network(noise, exact.given, 0 * times))
+        q = ccw_fraction(exact, network(x, exact.given, times))
+        at_0 = ccw_fraction(exact, network(noise, exact.given, 0 * times))
     posterior = exact.posterior(x, times)[:, 0]
     exact_error, _ = reliability(posterior.numpy(), ccw)
     q_error, bins = reliability(q.numpy(), ccw)
@@ -98,9 +111,6 @@ def second_square(settings: FlowSettings) -> dict[str, Any]:
     return {"shown": [(count == 1).mean(), (count >= 2).mean()]}
 
 
-# ---------------------------------------------------------------- what the decoder draws
-
-
 def additivity(settings: AutoencoderSettings) -> dict[str, Any]:
     """Relative "additivity error" of the midpoint of two latents, |dec(a/2 + b/2) - dec(a)/2 -
     dec(b)/2|^2 / |dec(a)/2 - dec(b)/2|^2, for squares of the two directions (400 first frames,
@@ -117,9 +127,6 @@ def additivity(settings: AutoencoderSettings) -> dict[str, Any]:
         "additivity error": (error / ((at_a - at_b) ** 2 / 4).sum((1, 2))).mean().item(),
         "midpoints": (count_blobs(middle.numpy()) == 2).mean(),
     }
-
-
-# ---------------------------------------------------------------- numbers and figure
 
 
 def measure_all(settings: FlowSettings) -> dict[str, Any]:

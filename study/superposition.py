@@ -34,9 +34,6 @@ FRAMES = [1, 2, 3, 5, 6, 7]  # where the two directions differ; in frame 4 they 
 PLACES = {"other place": ORANGE, "controls beside it": GREY, "taken place": BLUE}
 
 
-# ---------------------------------------------------------------- blobs at places
-
-
 def turned(places: np.ndarray, degrees: float) -> np.ndarray:
     """Places (..., 2) turned around the origin, counter-clockwise."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
@@ -134,9 +131,6 @@ def measure_contrast(settings: FlowSettings) -> dict[str, Any]:
     shown = [samples.posterior_means[0], *samples.states[[5, 10, 20]]]
     pictures = np.stack([space.decode(x[far[:1]])[0].numpy() for x in shown])
     return result | {"picture": (pictures, np.stack([taken[0], other[0]])[:, 1:])}
-
-
-# ---------------------------------------------------------------- numbers and figure
 
 
 def draw_marked(plot: Axes, frames: np.ndarray, places: np.ndarray) -> None:

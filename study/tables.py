@@ -40,9 +40,6 @@ class TablesSettings:
                 raise ValueError(f"{path} is missing")
 
 
-# ---------------------------------------------------------------- numbers as text
-
-
 def look_up(numbers: Any, path: str) -> Any:
     """What a path such as `blobs/2/null/1` leads to. A place behind a mean and standard deviation
     over the seeds is one in both.
@@ -88,9 +85,6 @@ def cell(numbers: dict[str, Any], path: str) -> str:
         return percent(mean[:3])
     form = ".1f" if mean >= 10 else ".1e" if 0 < mean < 1e-3 else ".3f"
     return f"{mean:{form}} ({std:{form}})"
-
-
-# ---------------------------------------------------------------- tables
 
 
 def table(rows: Iterable[Iterable[str]]) -> str:
@@ -172,9 +166,6 @@ def tables(everything: dict[str, Any]) -> dict[str, str]:
         body = [[key, *[f"{column[key]}" for column in own.values()]] for key in keys]
         rows[f"pictures, {name}"] = [["", *own], *body]
     return {name: table(row) for name, row in rows.items()}
-
-
-# ---------------------------------------------------------------- the two pages
 
 
 def derived(everything: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from data import PIXEL, orbits, random_first_centers
 from explorer.__main__ import LEVELS, ExplorerSettings, page
 from flow import FlowSettings, exact_flow
 from sample import euler_steps
+from study.representing import ccw_fraction
 
 COMMITTED = ROOT / "explorer/index.html"
 STEPS = [0, 2, 20, 50]
@@ -79,7 +80,7 @@ def sample_in_torch(network, space, first_center, noise, exact):
 
     states, means = zip(*euler_steps(posterior_mean, noise[None], 50))
     frames = [[space.decode(x[step])[0] for x in (states, means)] for step in STEPS]
-    return np.array(frames), torch.cat([truth.ccw_fraction(mean) for mean in means]).numpy()
+    return np.array(frames), torch.cat([ccw_fraction(truth, mean) for mean in means]).numpy()
 
 
 SAMPLE_IN_BROWSER = """([d, exact, first_center, noise, steps]) => {

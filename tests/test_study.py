@@ -115,6 +115,13 @@ def test_reliability_of_known_forecasts():
     assert bins.sum() == pytest.approx(4 + 2 + 2 + 2.5) and error == pytest.approx(0.5 / 6)
 
 
+def test_ccw_fraction_and_speciation_time_by_hand():
+    exact = SimpleNamespace(continuations=torch.tensor([[[3.0, 1.0], [-1.0, 1.0]]]))  # 4 apart
+    for mean, q in ([3.0, 1.0], 1.0), ([-1.0, 1.0], 0.0), ([1.0, 7.0], 0.5), ([5.0, 0.0], 1.5):
+        assert representing.ccw_fraction(exact, torch.tensor([mean])).item() == q
+    assert representing.speciation_time(exact).item() == pytest.approx(1 / 3)
+
+
 def test_calibration_of_the_trained_flow(learned, monkeypatch):
     told = representing.calibration(learned[1].settings)
     assert told["exact error"] < 0.06  # what 1000 labels leave to chance
