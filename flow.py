@@ -101,9 +101,9 @@ class FlowNetwork(nn.Module):
     """Predicts the posterior mean E[z | x_t, given frames].
 
     The log odds of the directions are t x_t . (z_ccw - z_cw) / (1 - t)^2, at even prior odds (both
-    have the same length), and z_ccw - z_cw depends on the given frame: a product of two inputs. So the context
-    (given frame and time) scales and shifts the features of x_t, twice (FiLM, arXiv:1709.07871),
-    instead of only standing beside them.
+    have the same length), and z_ccw - z_cw depends on the given frame: a product of two inputs. So
+    the context (given frame and time) scales and shifts the features of x_t, twice (FiLM,
+    arXiv:1709.07871), instead of only standing beside them.
     """
 
     def __init__(self, settings: FlowSettings) -> None:
@@ -113,8 +113,8 @@ class FlowNetwork(nn.Module):
         video = settings.embed_dim * (NUM_FRAMES - settings.given_frames)
         context = given + 1 + 2 * TIME_FREQUENCIES
         self.modulation = nn.Sequential(*fully_connected([context, WIDTH, WIDTH, 4 * WIDTH]))
-        with torch.no_grad():  # the directions' videos bend with the given frame: finer features
-            self.modulation[0].weight[:, :given] *= 4  # of it than by default (arXiv:2006.10739)
+        # larger weights of the given frame at the start: finer features of it (arXiv:2006.10739)
+        self.modulation.get_parameter("0.weight").data[:, :given] *= 4
         self.input = nn.Linear(video + context, WIDTH)
         self.norm = nn.LayerNorm(WIDTH, elementwise_affine=False)
         self.fc1, self.fc2 = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
