@@ -1,7 +1,8 @@
-"""Stage 5 of 5: counting squares, and measuring the latent grid, over several seeds.
+"""Stage 5 of 5: counting squares, and looking at the plane of latents, over several seeds.
 
     python analyze.py blobs        # figures/blobs.png and .json: squares per frame, step by step
-    python analyze.py geometry     # figures/geometry.png and .json: the latent grid over ranges
+    python analyze.py geometry     # figures/geometry.png and .json: a grid of 21 x 21 squares,
+                                   # encoded (d = 2), over ranges of centres
 
 What is missing is trained first, one thread each, on all cores or on a Dask cluster. The pictures
 show seed 0. What goes further stands in study/ and uses the same tools.
@@ -88,7 +89,8 @@ class AnalyzeSettings(SweepSettings):
         self.cases()  # raises, too
 
     def cases(self) -> dict[str, list[FlowSettings]]:
-        """What is measured: the settings of the networks, one for each seed."""
+        """What is measured: the settings of the networks, one for each seed (geometry trains the
+        autoencoders only)."""
         if self.what == "blobs":
             return {f"{dim}": self.flows(embed_dim=dim) for dim in self.dims}
         return {
@@ -180,7 +182,7 @@ def cell_areas(latents: np.ndarray) -> np.ndarray:
 
 
 def grid_measures(latents: np.ndarray, centers: np.ndarray) -> dict[str, float]:
-    """How far a grid of latents, d = 2, is from a plain one.
+    """How far a grid of latents, d = 2, is from an affine image of the grid of centres.
 
     Args:
         latents, centers: (side, side, 2), indexed alike.
@@ -221,7 +223,8 @@ def draw_geometry(numbers: dict[str, Any], grids: dict[str, np.ndarray]) -> Figu
         for axis, plot in enumerate(pair):
             for lines in (latents, latents.swapaxes(0, 1)):
                 plot.plot(lines[..., 0], lines[..., 1], color=GREY, lw=0.4, zorder=1)
-            plot.scatter(*latents.T, c=grid_centers(1)[..., axis].T, s=3, zorder=2)
+            color = grid_centers(1)[..., axis]
+            plot.scatter(latents[..., 0], latents[..., 1], c=color, s=3, zorder=2)
             plot.set_ylabel(f"colour: {'xy'[axis]}", fontsize=8)
             plot.set(xticks=[], yticks=[], aspect="equal", adjustable="datalim")
     return figure
@@ -272,7 +275,7 @@ def write(
     numbers, figure = analysis(settings)
     numbers["cost"] = {"minutes": (time.monotonic() - start) / 60, "cores": os.cpu_count()}
     text = json.dumps(numbers, default=lambda array: array.tolist())  # NumPy arrays
-    short = json.loads(text, parse_float=lambda digits: float(f"{float(digits):.4g}"))
+    short = json.loads(text, parse_float=lambda digits: float(f"{float(digits):.4g}"))  # 4 digits
     with replacing(settings.out_dir / f"{name}.json") as temporary:
         temporary.write_text(json.dumps(short) + "\n")
     with replacing(settings.out_dir / f"{name}.png") as temporary:
@@ -281,7 +284,7 @@ def write(
 
 
 def analyze(settings: AnalyzeSettings) -> tuple[dict[str, Any], Figure]:
-    """Numbers and figure of one of the two."""
+    """Numbers and figure of blobs or geometry."""
     blobs = settings.what == "blobs"
     runs = measure(measure_blobs if blobs else measure_grid, settings.cases(), settings.dask)
     numbers = {name: over_seeds(seeds) for name, seeds in runs.items()}

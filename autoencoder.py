@@ -2,10 +2,10 @@
 
     python autoencoder.py --embed-dim 2        # checkpoints/autoencoder_dim2.pt; 10 to 20 s
 
-One linear layer leads to the d numbers, the latent, and one leads away from them (--hidden-layers
-adds more). The decoder's up-convolutions have no activations between them, and its residual blocks
-start as the identity: without hidden layers it starts out linear. At its end the image is clipped
-to [0, 1], but for a small leak, so that black and white areas come out flat.
+A linear layer maps features to the d numbers, the latent, and another maps them back (--hidden-layers
+adds more). The decoder has no activations between its upsampling layers, and its residual blocks
+start as the identity: without hidden layers it starts out linear. At its end the image is clipped to
+[0, 1], but for a small leak, so that black and white areas come out flat.
 
 Squares that don't overlap look equally different however far apart they are, so the loss doesn't
 say which of them are near each other, and a 2-D latent space can end up torn. Blurring the training
@@ -13,7 +13,7 @@ images makes distant squares overlap. Over the first 60 % of the training the bl
 and the leak shrinks (one that is small from the start can leave the plane warped).
 
 --plain is the control: a decoder with activations and the usual initialisation, a smaller learning
-rate, and the same weight decay at every d. Add --blur 0 to leave out the blur too.
+rate, and one small weight decay at every d. Add --blur 0 to leave out the blur too.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ from data import FrameSettings, check_output, check_range, render, replacing, ru
 
 CHANNELS = 32
 LEAK = 0.01  # slope of the leaky clip outside [0, 1]
-EARLY_LEAK = 0.15  # added to it at first
+EARLY_LEAK = 0.15  # added to it at first, fading
 MAP_SIZE = 7  # the feature map is 32 x 7 x 7
 BATCH_SIZE = 32
 
@@ -47,7 +47,7 @@ class AutoencoderSettings(FrameSettings):
     embed_dim: int = 2
     """Numbers per frame, d, 1 to 512."""
     plain: bool = False
-    """An ordinary decoder, as a control; --blur 0 leaves the blur out too."""
+    """An ordinary decoder and optimizer, as a control; --blur 0 leaves the blur out too."""
     hidden_layers: int = 0
     """Hidden fully connected layers (256 wide) before the latent, and again behind it, 0 to 8."""
     blur: float = 9.0
@@ -125,7 +125,7 @@ class Autoencoder(nn.Module):
 
     def decode(self, latents: Tensor, leak: float = LEAK) -> Tensor:
         """Latents (n, d) -> frames (n, 51, 51), clipped to [0, 1] but for a small share, the leak,
-        of what lies outside: areas come out flat black and white, and gradients still get through.
+        of what lies outside, which lets gradients through.
         """
         x = self.decoder(latents)[:, 0, 2:53, 2:53]  # the middle, 51 x 51
         clipped = x.clamp(0, 1)
@@ -134,8 +134,7 @@ class Autoencoder(nn.Module):
 
 @torch.no_grad()
 def encode_centers(model: Autoencoder, centers: np.ndarray, settings: FrameSettings) -> Tensor:
-    """Render squares at the centres (..., 2) and encode them, in batches that fit the processor's
-    cache: latents (..., d)."""
+    """Render squares at the centres (..., 2) and encode them, in batches: latents (..., d)."""
     flat = centers.reshape(-1, 2)
     batches = np.array_split(flat, max(1, len(flat) // 128))
     latents = [model.encode(torch.from_numpy(render(batch, settings))) for batch in batches]
@@ -156,9 +155,9 @@ def optimizer_and_schedule(
 def train(settings: AutoencoderSettings) -> Autoencoder:
     """Train on squares at random centres, x and y uniform in [-range, range], a fresh batch each
     step, mean squared error. The weight decay grows with d, because many numbers would else jitter
-    from one centre to the next, and the flow would fit them less well (not so with plain)."""
+    from one centre to the next, and the flow would fit them less well. With plain it is 0.01."""
     torch.manual_seed(settings.seed)
-    rng = np.random.default_rng((settings.seed, 1))  # every use of a seed has its own number
+    rng = np.random.default_rng((settings.seed, 1))  # the number keeps random streams apart
     model = Autoencoder(settings)
     steps = settings.autoencoder_steps
     learning_rate, weight_decay = 7e-3, min(1, 0.1 + 0.01 * settings.embed_dim)
@@ -187,9 +186,10 @@ def evaluate(model: Autoencoder, settings: AutoencoderSettings) -> float:
     return F.mse_loss(model.decode(model.encode(frames)), frames).item()
 
 
-def restrict(settings: Any, stage: Any) -> Any:
+def restrict(settings: Any, settings_type: Any) -> Any:
     """The settings of an earlier stage, out of those of a later one."""
-    return stage(**{field.name: getattr(settings, field.name) for field in fields(stage)})
+    names = [field.name for field in fields(settings_type)]
+    return settings_type(**{name: getattr(settings, name) for name in names})
 
 
 def checkpoint_path(settings: AutoencoderSettings) -> Path:
@@ -206,10 +206,10 @@ def checkpoint_path(settings: AutoencoderSettings) -> Path:
 def load_or_make(
     settings: AutoencoderSettings, make: Callable[[], dict[str, Any]]
 ) -> dict[str, Any]:
-    """The checkpoint of these settings; if it is missing, what make() returns is written there first:
-    a dict with "weights", of tensors and built-in types. It is read as data and never as code.
-    Behind it stands its SHA-256, because torch.load wouldn't notice a flipped bit. Raises ValueError
-    if it is damaged, of other settings (defaults change) or diverged, OSError if it can't be read.
+    """Load the checkpoint of these settings. If there is none, call make() and save what it returns,
+    a dict of tensors and built-in types, among them "weights". It is loaded as data, never as code,
+    and ends with its SHA-256, because torch.load wouldn't notice a flipped bit. Raises ValueError if
+    it is damaged, of other settings (defaults change) or diverged, OSError if it can't be read.
     """
     path = checkpoint_path(settings)
     identity = asdict(settings) | {"checkpoint_dir": None, "stage": type(settings).__name__}

@@ -1,4 +1,5 @@
-"""Stage 1 of 5: the data. Videos of one white square that travels on a circle, in NumPy.
+"""Stage 1 of 5: the data. Videos of one white square that travels on a circle, in NumPy, as in the
+post by Ziming Liu (2026) that this repo reproduces.
 
     python data.py --gif data.gif        # sixteen videos, side by side; takes a second
 
@@ -49,7 +50,7 @@ class FrameSettings:
     half_width: float = 0.2
     """Half the side of the square; 0.2 is 5 pixels."""
     hard_edges: bool = False
-    """Black and white pixels only, as in the original post; else grey ones at the edges."""
+    """Black and white pixels only, as in the post; else grey ones at the edges."""
 
     def __post_init__(self) -> None:
         check_range(PIXEL / 2, 1, range=self.range, half_width=self.half_width)
@@ -83,8 +84,8 @@ def render(
 
     A pixel is as bright as the share of its area that the square covers (with hard_edges, fully
     if its middle is in the square). A square is the product of two intervals, so a frame is the
-    outer product of two 1-D coverages. The autoencoder's training blurs them: blur is the standard
-    deviation of a Gaussian, in pixels. Light that is blurred over the border is lost.
+    outer product of two 1-D coverages. blur is the standard deviation, in pixels, of a Gaussian that
+    blurs it (for the autoencoder's training). Light that is blurred over the border is lost.
     """
     pixels = np.linspace(-1, 1, FRAME_SIZE)
     distance = np.abs(np.asarray(centers, dtype=np.float64)[..., None] - pixels)  # (..., 2, 51)
@@ -95,7 +96,9 @@ def render(
     if blur > 0:
         index = np.arange(FRAME_SIZE)
         spread = np.exp(-0.5 * ((index[:, None] - index) / blur) ** 2)  # from pixel to pixel
-        total = np.exp(-0.5 * (np.arange(-FRAME_SIZE, FRAME_SIZE + 1) / blur) ** 2).sum()
+        total = np.exp(
+            -0.5 * (np.arange(-FRAME_SIZE, FRAME_SIZE + 1) / blur) ** 2
+        ).sum()  # all light
         coverage = coverage @ (spread / total)
     along_x, along_y = np.moveaxis(coverage.astype(np.float32), -2, 0)
     return along_y[..., ::-1, None] * along_x[..., None, :]  # reversed: the top row is y = 1
@@ -114,7 +117,7 @@ def random_first_centers(n: int, rng: np.random.Generator, range_: float) -> np.
 
 
 def orbits(first_centers: np.ndarray) -> np.ndarray:
-    """Both videos that start at each centre (n, 2): the true answers to "what comes next?". Centres
+    """Both videos that start at each centre (n, 2), the true answers to "what comes next?": centres
     (n, 2, 8, 2) as [video, direction, frame, (x, y)]; direction 0 is counter-clockwise, 1 clockwise.
     """
     start = first_centers[:, 0] + 1j * first_centers[:, 1]
@@ -124,8 +127,11 @@ def orbits(first_centers: np.ndarray) -> np.ndarray:
 
 
 def random_videos(n: int, rng: np.random.Generator, range_: float) -> np.ndarray:
-    """Centres (n, 8, 2) of n videos that run in either direction; render() makes the frames."""
+    """Centres (n, 8, 2) of n videos, each in a random direction; render() makes the frames."""
     return orbits(random_first_centers(n, rng, range_))[np.arange(n), rng.integers(2, size=n)]
+
+
+# From here on: files and the command line, for all stages. Skip it at first.
 
 
 @contextmanager
@@ -170,8 +176,8 @@ def check_output(path: Path, suffix: str) -> None:
 
 
 def run(main: Callable[[Any], None], settings_type: Any) -> None:
-    """Call main with the settings of the command line. tyro reports bad settings; what goes wrong
-    later is one line, and exit status 2 (130 after Ctrl-C)."""
+    """Call main with the settings of the command line. tyro reports bad settings; what can be
+    expected to go wrong later is one line, and exit status 2 (130 after Ctrl-C)."""
     try:
         main(tyro.cli(settings_type))
     except KeyboardInterrupt:

@@ -73,7 +73,7 @@ class LatentSpace:
 
     autoencoder: Autoencoder
     mean: Tensor  # (d,), of the raw latents
-    std: Tensor  # (d,), that of the raw latents over latent_scale
+    std: Tensor  # (d,), of the raw latents, divided by latent_scale
     settings: FlowSettings
 
     def encode(self, centers: np.ndarray) -> Tensor:
@@ -100,10 +100,10 @@ def random_latent_videos(orbit_latents: Tensor, n: int, ccw_share: float) -> Ten
 class FlowNetwork(nn.Module):
     """Predicts the posterior mean E[z | x_t, given frames].
 
-    The log odds of the directions are t x_t . (z_ccw - z_cw) / (1 - t)^2, at even prior odds (both
-    have the same length), and z_ccw - z_cw depends on the given frame: a product of two inputs. So
-    the context (given frame and time) scales and shifts the features of x_t, twice (FiLM,
-    arXiv:1709.07871), instead of only standing beside them.
+    The log odds of the directions are t x_t . (z_ccw - z_cw) / (1 - t)^2, at even prior odds
+    (|z_ccw| = |z_cw|: the same frames, reversed), and z_ccw - z_cw depends on the given frame: a
+    product of two inputs. So the context (given frame and time) scales and shifts the features of
+    x_t, twice (FiLM, arXiv:1709.07871), instead of only standing beside them.
     """
 
     def __init__(self, settings: FlowSettings) -> None:
@@ -118,7 +118,7 @@ class FlowNetwork(nn.Module):
         self.input = nn.Linear(video + context, WIDTH)
         self.norm = nn.LayerNorm(WIDTH, elementwise_affine=False)
         self.fc1, self.fc2 = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
-        nn.init.zeros_(self.fc2.weight)  # at first the block around it only adds a constant
+        nn.init.zeros_(self.fc2.weight)  # at first the block around it adds fc2's bias only
         self.out = nn.Linear(WIDTH + context, video)
 
     def forward(self, x: Tensor, given: Tensor, t: Tensor) -> Tensor:
@@ -140,8 +140,8 @@ def interpolate(z: Tensor, noise: Tensor, t: Tensor) -> Tensor:
 
 
 def random_times(n: int) -> Tensor:
-    """Training times (n, 1) in [0, 1], crowded at both ends: towards t = 0, where the direction is
-    open, and towards t = 1, where the loss weighs most."""
+    """Training times (n, 1) in [0, 1]: a fifth crowds towards t = 0, where the direction is open, the
+    others towards t = 1, where the loss weighs most."""
     u = torch.rand(n, 1)
     return torch.where(torch.rand(n, 1) < 0.2, u**3, 1 - u**2)
 
@@ -149,7 +149,7 @@ def random_times(n: int) -> Tensor:
 def train(settings: FlowSettings, coder: Autoencoder) -> tuple[FlowNetwork, LatentSpace]:
     """Flow matching on latent videos. Weighted by 1 / (1 - t)^2 the loss of the posterior mean is
     that of the velocity, |v - (z - eps)|^2 = |mean - z|^2 / (1 - t)^2. Neither the floor nor the
-    choice of times changes the best answer."""
+    choice of times changes the best answer, because no weight changes the best answer at its t."""
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng((settings.seed, 2))
     first_centers = random_first_centers(NUM_ORBITS, rng, settings.range)
@@ -215,9 +215,10 @@ def loss_by_time(network: FlowNetwork, space: LatentSpace) -> dict[str, list[flo
     """The velocity loss by bins of t in [0.025, 0.975], on 1024 fresh videos, per coordinate.
 
     Returns:
-        For each of 10 bins its middle "t"; the "loss"; its "irreducible" part, the variance of z
-        given x_t, which even the best prediction has; and the "excess", the squared distance to
-        the exact velocity. loss = irreducible + excess, but for chance.
+        For each of 10 bins its middle "t"; the "loss"; its "irreducible" part, from the variance
+        of z given x_t, which even the best prediction has; and the "excess", from the squared
+        distance to the exact posterior mean. All are weighted by 1 / (1 - t)^2, as the training is
+        (but with METRIC_FLOOR). loss = irreducible + excess, but for chance.
     """
     settings, n = space.settings, 1024
     torch.manual_seed(settings.seed + 1)

@@ -32,7 +32,7 @@ class SampleSettings(FlowSettings):
     gif: Path | None = None
     """Write the videos as one looping GIF."""
     png: Path | None = None
-    """Write the first video as a film strip: frames across; down, state and posterior mean."""
+    """Write the first video as film strips, state and posterior mean: frames across, steps down."""
     npz: Path | None = None
     """Write arrays: frames, first_centers, show_steps, state_frames, posterior_mean_frames."""
     num_videos: int = 16
@@ -85,7 +85,7 @@ class Samples:
     """n videos, sampled from n first frames, and all the steps on the way."""
 
     given_centers: np.ndarray  # (n, given_frames, 2)
-    exact: ExactFlow  # what the answers were
+    exact: ExactFlow  # latents of the given frames, and both continuations
     states: Tensor  # (steps + 1, n, D)
     posterior_means: Tensor  # (steps + 1, n, D)
 
@@ -122,12 +122,12 @@ def decode_videos(space: LatentSpace, samples: Samples, latents: Tensor) -> np.n
 
 
 def draw_film_strip(plot: Any, frames: np.ndarray, steps: Sequence[int], title: str) -> None:
-    """Draw frames (steps, 8, 51, 51), about [0, 1], into matplotlib axes: frames across, steps down."""
+    """Draw frames (steps, 8, 51, 51), about [0, 1], into an Axes: frames across, steps down."""
     image = tile(frames.reshape(-1, FRAME_SIZE, FRAME_SIZE), NUM_FRAMES)
     plot.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    rows, columns = ((FRAME_SIZE + 1) * (np.arange(n) + 0.5) for n in (len(steps), NUM_FRAMES))
-    plot.set_xticks(columns, [f"frame {i}" for i in range(NUM_FRAMES)])
-    plot.set_yticks(rows, [f"step {step}" for step in steps])
+    middle = (FRAME_SIZE + 1) * (np.arange(max(NUM_FRAMES, len(steps))) + 0.5)
+    plot.set_xticks(middle[:NUM_FRAMES], [f"frame {i}" for i in range(NUM_FRAMES)])
+    plot.set_yticks(middle[: len(steps)], [f"step {step}" for step in steps])
     plot.tick_params(length=0)
     plot.set_title(title)
 
