@@ -96,8 +96,11 @@ SAMPLE_IN_BROWSER = """([d, exact, first_center, noise, steps]) => {
 @pytest.mark.parametrize("exact", [False, True])
 def test_frames_and_q_are_those_of_torch(visit, built, networks, dim, exact):
     tab, ends, first_center = visit(built), set(), np.array([0.3, -0.5])
-    one_noise = torch.randn(7 * dim, generator=torch.Generator().manual_seed(0))
-    for noise in (one_noise, -one_noise):
+    random = torch.randn(7 * dim, generator=torch.Generator().manual_seed(0))
+    truth = exact_flow(networks[dim][1], first_center[None], torch.tensor([0]))
+    apart = torch.sub(*truth.continuations[0])
+    for push in (3, -3):  # towards either direction
+        noise = random + push * apart / apart.norm()
         expected, expected_q = sample_in_torch(*networks[dim], first_center, noise, exact)
         given = [dim, exact, first_center.tolist(), noise.tolist(), STEPS]
         frames, q = json.loads(tab.evaluate(SAMPLE_IN_BROWSER, given))
