@@ -1,6 +1,6 @@
 """Stage 2 of 5: the autoencoder. A small CNN squeezes each frame to d numbers and draws it again.
 
-    python autoencoder.py --embed-dim 2        # checkpoints/autoencoder_dim2.pt; 10 to 20 s
+    python autoencoder.py --embed-dim 2        # checkpoints/autoencoder_dim2.pt; about 10 s
 
 A linear layer maps features to the d numbers, the latent, and another maps them back (--hidden-layers
 adds more). The decoder has no activations between its upsampling layers, and its residual blocks
