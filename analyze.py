@@ -129,8 +129,8 @@ def count_blobs(frames: np.ndarray) -> np.ndarray:
 
 def measure_blobs(settings: FlowSettings) -> dict[str, Any]:
     """Shares of the frames 1 to 7 of 40 videos with 0, 1, 2, and 3 or more squares, at each of the
-    steps 0 to 50, in the "state" and the "posterior mean", and in decoded noise, the "null"; and,
-    as "picture", the first video's frames at steps 0, 20 and 50, (3, 8, 51, 51)."""
+    steps 0 to 50, in the "state" and the "posterior mean", and in fresh decoded noise, the "null";
+    and, as "picture", the first video's frames at steps 0, 20 and 50, (3, 8, 51, 51)."""
     network, space, _ = flow.load_or_train(settings)
     rng = np.random.default_rng((settings.seed, 5))
     samples = sample(network, space, 40, rng)

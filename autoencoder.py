@@ -4,8 +4,8 @@
 
 A linear layer maps features to the d numbers, the latent, and another maps them back (--hidden-layers
 adds more). The decoder has no activations between its upsampling layers, and its residual blocks
-start as the identity: without hidden layers it starts out linear. At its end the image is clipped to
-[0, 1], but for a small leak, so that black and white areas come out flat.
+start as the identity: without hidden layers it starts out affine, but for the clip at its end. That
+one, to [0, 1] but for a small leak, lets black and white areas come out flat.
 
 Squares that don't overlap look equally different however far apart they are, so the loss doesn't
 say which of them are near each other, and a 2-D latent space can end up torn. Blurring the training
@@ -154,8 +154,8 @@ def optimizer_and_schedule(
 
 def train(settings: AutoencoderSettings) -> Autoencoder:
     """Train on squares at random centres, x and y uniform in [-range, range], a fresh batch each
-    step, mean squared error. The weight decay grows with d, because many numbers would else jitter
-    from one centre to the next, and the flow would fit them less well. With plain it is 0.01."""
+    step, mean squared error. The weight decay grows with d: with many numbers latents else jitter
+    from one centre to the next, and the flow fits them less well. With plain it is 0.01."""
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng((settings.seed, 1))  # the number keeps random streams apart
     model = Autoencoder(settings)
@@ -207,8 +207,8 @@ def load_or_make(
     settings: AutoencoderSettings, make: Callable[[], dict[str, Any]]
 ) -> dict[str, Any]:
     """Load the checkpoint of these settings. If there is none, call make() and save what it returns,
-    a dict of tensors and built-in types, among them "weights". It is loaded as data, never as code,
-    and ends with its SHA-256, because torch.load wouldn't notice a flipped bit. Raises ValueError if
+    a dict of tensors and built-in types, among them "weights". The file is loaded as data, never as
+    code, and ends with its SHA-256, because torch.load wouldn't notice a flipped bit. Raises ValueError if
     it is damaged, of other settings (defaults change) or diverged, OSError if it can't be read.
     """
     path = checkpoint_path(settings)

@@ -98,7 +98,7 @@ def render(
         spread = np.exp(-0.5 * ((index[:, None] - index) / blur) ** 2)  # from pixel to pixel
         total = np.exp(
             -0.5 * (np.arange(-FRAME_SIZE, FRAME_SIZE + 1) / blur) ** 2
-        ).sum()  # all light
+        ).sum()  # of the whole kernel
         coverage = coverage @ (spread / total)
     along_x, along_y = np.moveaxis(coverage.astype(np.float32), -2, 0)
     return along_y[..., ::-1, None] * along_x[..., None, :]  # reversed: the top row is y = 1

@@ -53,7 +53,7 @@ class FlowSettings(AutoencoderSettings):
     given_frames: Literal[1, 2] = 1
     """Frames that are given; with 2 the direction is known."""
     ccw_share: float = 0.5
-    """Share of the videos that run counter-clockwise, in training and in sampling."""
+    """Share of the videos that run counter-clockwise."""
     latent_scale: float = 1.0
     """Standard deviation that the latents are scaled to, 0.01 to 100; the noise has 1."""
     flow_steps: int = 1400
@@ -89,8 +89,8 @@ class LatentSpace:
 
 
 def random_latent_videos(orbit_latents: Tensor, n: int, ccw_share: float) -> Tensor:
-    """Draw n videos (n, 8, d): an orbit out of orbit_latents (orbits, 8, d), which run counter-
-    clockwise, any of its frames to start with, and a direction."""
+    """Draw n videos (n, 8, d): an orbit, a frame to start with and a direction. orbit_latents
+    (orbits, 8, d) holds each orbit counter-clockwise."""
     orbit = torch.randint(len(orbit_latents), (n, 1))
     start = torch.randint(NUM_FRAMES, (n, 1))
     direction = torch.where(torch.rand(n, 1) < ccw_share, 1, -1)
@@ -100,10 +100,10 @@ def random_latent_videos(orbit_latents: Tensor, n: int, ccw_share: float) -> Ten
 class FlowNetwork(nn.Module):
     """Predicts the posterior mean E[z | x_t, given frames].
 
-    The log odds of the directions are t x_t . (z_ccw - z_cw) / (1 - t)^2, at even prior odds
-    (|z_ccw| = |z_cw|: the same frames, reversed), and z_ccw - z_cw depends on the given frame: a
-    product of two inputs. So the context (given frame and time) scales and shifts the features of
-    x_t, twice (FiLM, arXiv:1709.07871), instead of only standing beside them.
+    By Bayes' rule the log odds of the directions are t x_t . (z_ccw - z_cw) / (1 - t)^2, at even
+    prior odds (|z_ccw| = |z_cw|: the same frames, reversed), and z_ccw - z_cw depends on the given
+    frame: a product of two inputs. So the context (given frame and time) scales and shifts the
+    features of x_t, twice (FiLM, arXiv:1709.07871), instead of only standing beside them.
     """
 
     def __init__(self, settings: FlowSettings) -> None:
@@ -149,7 +149,7 @@ def random_times(n: int) -> Tensor:
 def train(settings: FlowSettings, coder: Autoencoder) -> tuple[FlowNetwork, LatentSpace]:
     """Flow matching on latent videos. Weighted by 1 / (1 - t)^2 the loss of the posterior mean is
     that of the velocity, |v - (z - eps)|^2 = |mean - z|^2 / (1 - t)^2. Neither the floor nor the
-    choice of times changes the best answer, because no weight changes the best answer at its t."""
+    choice of times changes the best answer, which is E[z | x_t] at each t."""
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng((settings.seed, 2))
     first_centers = random_first_centers(NUM_ORBITS, rng, settings.range)
@@ -265,7 +265,7 @@ def load_or_train(
 
 
 def main(settings: FlowSettings) -> None:
-    """Train, or load what is there, and print the loss by bins of t, with the least possible."""
+    """Train, or load what is there, and print the loss by bins of t, beside that of the exact flow."""
     _, _, losses = load_or_train(settings)
     print(f"{checkpoint_path(settings)}: velocity loss per coordinate, on videos not seen")
     print("     t     loss  irreducible   excess")

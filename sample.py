@@ -66,7 +66,8 @@ def euler_steps(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Integrate dx/dt = v(x, t) = (posterior mean - x) / (1 - t) from t = 0 to 1 in equal Euler steps
     (or on from a later step, the start, with its state), and yield state and posterior mean, (n, D),
-    at each. The last step lands on the posterior mean, so at t = 1 the two are the same.
+    at each. The last step lands on the posterior mean, so the two are the same at t = 1, where
+    posterior_mean isn't asked.
 
     posterior_mean maps x (n, D) and t (n, 1) to E[z | x_t = x]; D = 7 d, or 6 d if two frames are
     given; x is the state to start with, noise at step 0.
