@@ -213,7 +213,9 @@ def draw(numbers: dict[str, Any]) -> Figure:
     phase.set_xticks(range(len(LENGTHS)), [str(length) for length in LENGTHS])
     phase.set_yticks(range(len(SCALES)), SCALES)
     phase.set(xlabel="training steps", ylabel="spread of the latents, d = 100")
-    phase.set_title("Step 20: longer training mostly leaves less\nexcess at the other place (videos' error)")
+    phase.set_title(
+        "Step 20: longer training mostly leaves less\nexcess at the other place (videos' error)"
+    )
     case, i = numbers["like the post"]["nearest"]
     draw_places(places, STEPS, numbers[case]["state"]["mean"][i])
     control = numbers[f"{case}, two given frames"]["state"]["mean"][i]
