@@ -10,7 +10,7 @@ one, to [0, 1] but for a small leak, lets black and white areas come out flat.
 Squares that don't overlap look equally different however far apart they are, so the loss doesn't
 say which of them are near each other, and a 2-D latent space can end up torn. Blurring the training
 images makes distant squares overlap. Over the first 60 % of the training the blur fades to nothing,
-and the leak shrinks (one that is small from the start can leave the plane warped).
+and the leak shrinks (one that is small from the start ends with a larger error).
 
 --plain is the control: a decoder with activations and the usual initialisation, a smaller learning
 rate, and one small weight decay at every d. Add --blur 0 to leave out the blur too.
@@ -125,8 +125,7 @@ class Autoencoder(nn.Module):
 
     def decode(self, latents: Tensor, leak: float = LEAK) -> Tensor:
         """Latents (n, d) -> frames (n, 51, 51), clipped to [0, 1] but for a small share, the leak,
-        of what lies outside, which lets gradients through.
-        """
+        of what lies outside, which lets gradients through."""
         x = self.decoder(latents)[:, 0, 2:53, 2:53]  # the middle, 51 x 51
         clipped = x.clamp(0, 1)
         return clipped + leak * (x - clipped)

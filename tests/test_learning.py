@@ -44,7 +44,7 @@ def test_one_square_at_every_step(learned, samples):
 def test_velocity_is_close_to_the_exact_one(learned):
     losses = learned[2]
     assert np.mean(losses["excess"]) < 0.02
-    # loss = irreducible + excess, up to what 2048 videos tell
+    # loss = irreducible + excess, up to what 1024 videos tell
     parts = np.add(losses["irreducible"], losses["excess"])
     assert sum(losses["loss"]) == pytest.approx(sum(parts), rel=0.06)
     assert losses["irreducible"][-1] < 0.01 < losses["irreducible"][2]
