@@ -52,7 +52,7 @@ class AutoencoderSettings(FrameSettings):
     """Hidden fully connected layers (256 wide) before the latent, and again behind it, 0 to 8."""
     blur: float = 9.0
     """Blur of the training images at the start, in pixels, 0 to 25; gone after 60 % of the steps."""
-    autoencoder_steps: int = 450
+    autoencoder_steps: int = 470
     """Training steps of the autoencoder."""
     seed: int = 0
     """Seed of both trainings, the autoencoder's and the flow's."""

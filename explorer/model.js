@@ -277,7 +277,7 @@ class ExactFlow {
   }
 
   /** t_S = 1 / (1 + |delta| / 2). */
-  decisionTime() {
+  speciationTime() {
     return 1 / (1 + Math.sqrt(this.deltaSquared) / 2);
   }
 }

@@ -152,19 +152,19 @@ function drawFrames() {
   }
 }
 
-/** q over the steps, the decision time, and where we are. */
+/** q over the steps, the speciation time, and where we are. */
 function drawPlot() {
   const { q, truth } = currentSample();
   const at = (step, share) => [30 + (320 * step) / view.steps, 160 - 120 * share];
-  const decision = truth.decisionTime() * view.steps;
+  const speciation = truth.speciationTime() * view.steps;
   byId("plot").innerHTML =
     [0, 0.5, 1].map((share) => line([at(0, share), at(view.steps, share)], "axis") +
       text([24, at(0, share)[1] + 4], share, "end")).join("") +
     text([350, 34], "counter-clockwise", "end") + text([350, 176], "clockwise", "end") +
     text([30, 196], "step 0") + text([350, 196], `step ${view.steps}`, "end") +
     (truth.prior.includes(0) ? "" : // nothing to decide
-      line([at(decision, 1.2), at(decision, 0)], "time") +
-      text([at(decision, 0)[0], 12], `decision time, step ${decision.toFixed(1)}`)) +
+      line([at(speciation, 1.2), at(speciation, 0)], "time") +
+      text([at(speciation, 0)[0], 12], `speciation time, step ${speciation.toFixed(1)}`)) +
     line(q.map((share, step) => at(step, share)), "curve") +
     circle(at(view.step, q[view.step]), 6, "now");
 }

@@ -26,7 +26,7 @@ from torch import Tensor
 import flow
 from analyze import BLUE, GREEN, GREY, ORANGE, SweepSettings, measure
 from data import random_first_centers
-from flow import ExactFlow, FlowNetwork, FlowSettings, LatentSpace, exact_flow, interpolate
+from flow import ExactFlow, FlowNetwork, FlowSettings, LatentSpace, exact_flow
 from sample import euler_steps, sample
 from study import command, means
 from study.representing import ccw_fraction, speciation_time
@@ -70,7 +70,7 @@ def measure_commitment(settings: FlowSettings) -> dict[str, Any]:
     curves: list[list[float]] = [[], []]
     for time in TIMES:
         t = torch.full((n, 1), time)
-        x = interpolate(z, noise, t)
+        x = t * z + (1 - t) * noise
         q = ccw_fraction(exact, network(x, exact.given, t).detach())
         for curve, p in zip(curves, (exact.posterior(x, t)[:, 0], q)):
             curve.append(entropy(p).mean().item())
@@ -102,7 +102,7 @@ def branches(network: FlowNetwork | None, space: LatentSpace) -> list[float]:
     for k in BRANCH_STEPS:
         mean = samples.posterior_means[k].repeat_interleave(BRANCHES, 0)
         noise = torch.from_numpy(rng.standard_normal(mean.shape, dtype=np.float32))
-        x = interpolate(mean, noise, torch.tensor(k / 50))
+        x = k / 50 * mean + (1 - k / 50) * noise
         *_, (end, _) = euler_steps(posterior_mean, x, 50, start=k)
         kept.append((is_ccw(end) == first).float().mean().item())
     return kept

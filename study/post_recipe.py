@@ -29,7 +29,7 @@ import flow
 from analyze import SweepSettings, measure
 from autoencoder import encode_centers
 from data import orbits, random_first_centers
-from flow import FlowSettings, LatentSpace, interpolate, random_latent_videos
+from flow import FlowSettings, LatentSpace, random_latent_videos
 from sample import decode_videos, sample
 from study import command, means
 from study.benchmark import center_errors
@@ -90,7 +90,7 @@ def train_mlp(
         video = random_latent_videos(orbit_latents, BATCH_SIZE, 0.5)
         given, z = video[:, :g].flatten(1), video[:, g:].flatten(1)
         noise, t = torch.randn_like(z), torch.rand(BATCH_SIZE, 1)
-        velocity = network.velocity(interpolate(z, noise, t), given, t)
+        velocity = network.velocity(t * z + (1 - t) * noise, given, t)
         loss = ((velocity - (z - noise)) ** 2).mean()
         optimizer.zero_grad()
         loss.backward()

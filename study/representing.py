@@ -9,7 +9,6 @@ flow, what it draws for the midpoint of two latents, which is what a right flow 
 Both are measured for eight dimensions and for 0, 1 and 2 hidden layers before and behind the latent.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ import flow
 from analyze import BLUE, GREEN, GREY, ORANGE, RECIPES, SweepSettings, count_blobs, measure
 from autoencoder import AutoencoderSettings, encode_centers
 from data import orbits, random_first_centers
-from flow import ExactFlow, FlowSettings, exact_flow, interpolate
+from flow import ExactFlow, FlowSettings, exact_flow
 from sample import decode_videos, sample
 from study import command, means
 from study.superposition import FRAMES, MIN_RADIUS
@@ -81,7 +80,7 @@ def calibration(settings: FlowSettings) -> dict[str, Any]:
     noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32))
     uniform = torch.from_numpy(rng.random((n, 1), dtype=np.float32))
     times = 2 * speciation_time(exact)[:, None].clamp_max(0.45) * uniform
-    x = interpolate(z, noise, times)
+    x = times * z + (1 - times) * noise
     with torch.no_grad():
         q = ccw_fraction(exact, network(x, exact.given, times))
         at_0 = ccw_fraction(exact, network(noise, exact.given, 0 * times))
@@ -137,11 +136,11 @@ def measure_all(settings: FlowSettings) -> dict[str, Any]:
 def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
     """Eight dimensions times three depths, and controls."""
 
-    def grid(dims: Sequence[int], **changes: Any) -> dict[str, list[FlowSettings]]:
+    def grid(**changes: Any) -> dict[str, list[FlowSettings]]:
         return {
             f"d = {d}, {depth} hidden": settings.flows(embed_dim=d, hidden_layers=depth, **changes)
             for depth in DEPTHS
-            for d in dims
+            for d in DIMS
         }
 
     plain = {
@@ -151,10 +150,8 @@ def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
         f"d = {d}, two given frames": settings.flows(embed_dim=d, given_frames=2) for d in (2, 100)
     }
     numbers = {
-        "cases": means(measure(measure_all, grid(DIMS) | plain, settings.dask)),
-        "80 % ccw": means(
-            measure(calibration, grid((2, 8, 32, 100), ccw_share=0.8), settings.dask)
-        ),
+        "cases": means(measure(measure_all, grid() | plain, settings.dask)),
+        "80 % ccw": means(measure(calibration, grid(ccw_share=0.8), settings.dask)),
         "two given frames": means(measure(second_square, given, settings.dask)),
     }
     return numbers, draw(numbers)

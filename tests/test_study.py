@@ -10,7 +10,7 @@ from conftest import ROOT
 from matplotlib.figure import Figure
 
 from data import FrameSettings, grid_centers, orbits, render
-from flow import FlowSettings, exact_flow, interpolate
+from flow import FlowSettings, exact_flow
 from study import benchmark, commitment, means, pictures, post_recipe, representing, tables, tearing
 from study.benchmark import center_errors, centroids
 from study.superposition import beside, blobs_at, contrast, light_at, taken_and_other, turned
@@ -77,7 +77,7 @@ def test_the_velocity_mlp_of_the_trained_latents_learns(learned, monkeypatch):
     for network, space in post_recipe.train_mlp(learned[1].settings, scale=1.0):
         exact = exact_flow(space, np.array([[0.5, 0.3]] * 400), torch.zeros(400, dtype=int))
         z, t = exact.continuations[:, 0], torch.full((400, 1), 0.5)
-        x = interpolate(z, torch.randn_like(z), t)
+        x = t * z + (1 - t) * torch.randn_like(z)
         mean = network(x, exact.given, t)
         torch.testing.assert_close(mean, x + 0.5 * network.velocity(x, exact.given, t))
         errors.append(((mean - exact.posterior_mean(x, t)) ** 2).mean().item())
