@@ -64,7 +64,7 @@ class SweepSettings:
 
     def __post_init__(self) -> None:
         check_range(1, 100, seeds=self.seeds)
-        self.flows()  # raises if one of them is bad
+        self.flows()  # made now, so that bad settings are told before any work
 
     def flows(self, **changes: Any) -> list[FlowSettings]:
         """The settings of a flow, for each seed."""
@@ -86,7 +86,7 @@ class AnalyzeSettings(SweepSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.cases()  # raises, too
+        self.cases()  # for the same reason
 
     def cases(self) -> dict[str, list[FlowSettings]]:
         """What is measured: the settings of the networks, one for each seed (geometry trains the
@@ -131,7 +131,7 @@ def measure_blobs(settings: FlowSettings) -> dict[str, Any]:
     """Shares of the frames 1 to 7 of 40 videos with 0, 1, 2, and 3 or more squares, at each of the
     steps 0 to 50, in the "state" and the "posterior mean", and in fresh decoded noise, the "null";
     and, as "picture", the first video's frames at steps 0, 20 and 50, (3, 8, 51, 51)."""
-    network, space, _ = flow.load_or_train(settings)
+    network, space = flow.load_or_train(settings)
     rng = np.random.default_rng((settings.seed, 5))
     samples = sample(network, space, 40, rng)
 
@@ -153,9 +153,11 @@ def measure_blobs(settings: FlowSettings) -> dict[str, Any]:
 def draw_blobs(numbers: dict[str, Any], strips: dict[str, np.ndarray]) -> Figure:
     """For each dimension a film strip, and the shares of frames with 0, 1, 2, 3+ squares, the means
     over the seeds with a band of one standard deviation."""
-    rows = [[f"film {dim}"] * 2 + [f"state {dim}", f"posterior mean {dim}"] for dim in strips]
+    rows: list[Any] = []  # for each dimension a strip, and below it two plots
+    for dim in strips:
+        rows += [[f"film {dim}"] * 2, [f"state {dim}", f"posterior mean {dim}"]]
     figure = Figure(figsize=(8.5, 5.5 * len(strips)), layout="constrained")
-    axes = figure.subplot_mosaic(np.reshape(rows, (-1, 2)).tolist())  # a strip above two plots
+    axes = figure.subplot_mosaic(rows)
     for dim, strip in strips.items():
         draw_film_strip(axes[f"film {dim}"], strip, (0, 20, 50), f"d = {dim}: the state, decoded")
         for readout in ("state", "posterior mean"):
@@ -182,10 +184,7 @@ def cell_areas(latents: np.ndarray) -> np.ndarray:
 
 
 def grid_measures(latents: np.ndarray, centers: np.ndarray) -> dict[str, float]:
-    """How far a grid of latents, d = 2, is from an affine image of the grid of centres.
-
-    Args:
-        latents, centers: (side, side, 2), indexed alike.
+    """How far a grid of latents (side, side, 2) is from an affine image of its centres (side, side, 2).
 
     Returns:
         warp: 1 - R^2 of the best affine map from centres to latents, 0 to 1.
@@ -205,7 +204,7 @@ def grid_measures(latents: np.ndarray, centers: np.ndarray) -> dict[str, float]:
 
 def measure_grid(settings: AutoencoderSettings) -> dict[str, Any]:
     """grid_measures() of the latents of the grid of centres, and the latents as "picture"."""
-    model, _ = autoencoder.load_or_train(settings)
+    model = autoencoder.load_or_train(settings)
     centers = grid_centers(settings.range)
     latents = encode_centers(model, centers, settings).numpy()
     return {"picture": latents} | grid_measures(latents, centers)
@@ -241,14 +240,12 @@ def measure(
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             return function(job)  # the one progress bar below is enough
 
-    with contextlib.ExitStack() as stack:
-        backend: dict[str, Any] = {"backend": "loky", "inner_max_num_threads": 1}
-        if dask is not None:
-            from distributed import Client
+    cluster: Any = contextlib.nullcontext()
+    if dask is not None:
+        from distributed import Client
 
-            stack.enter_context(Client(dask, timeout=10))
-            backend = {"backend": "dask"}
-        stack.enter_context(joblib.parallel_config(n_jobs=-1, **backend))
+        cluster = Client(dask, timeout=10)
+    with cluster, joblib.parallel_config("dask" if dask else "loky", n_jobs=-1):
         jobs = [joblib.delayed(quietly)(job) for seeds in cases.values() for job in seeds]
         runs = joblib.Parallel(return_as="generator")(jobs)
         results = iter(list(tqdm(runs, function.__name__, len(jobs), disable=False)))

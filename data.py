@@ -13,7 +13,6 @@ Given frame 0, the radius and the angle can be read off. Only the direction is o
 that one bit is what this project is about.
 """
 
-import os
 import secrets
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from typing import Any
 import imageio.v3 as iio
 import numpy as np
 import tyro
+from scipy.ndimage import gaussian_filter1d
 
 FRAME_SIZE = 51  # pixels per side; their centres lie at linspace(-1, 1, 51)
 PIXEL = 2 / (FRAME_SIZE - 1)  # distance between pixel centres, 0.04
@@ -34,7 +34,7 @@ ANGLE_STEP = 2 * np.pi / NUM_FRAMES  # 45 degrees
 
 
 def check_range(low: float, high: float, **settings: float) -> None:
-    """Raise ValueError unless these settings lie in low to high (NaN doesn't)."""
+    """Raise ValueError unless these settings lie in low to high (NaN is refused too)."""
     for name, value in settings.items():
         if not low <= value <= high:
             option = name.replace("_", "-")
@@ -94,12 +94,7 @@ def render(
     else:
         coverage = np.clip((settings.half_width - distance) / PIXEL + 0.5, 0, 1)
     if blur > 0:
-        index = np.arange(FRAME_SIZE)
-        spread = np.exp(-0.5 * ((index[:, None] - index) / blur) ** 2)  # from pixel to pixel
-        total = np.exp(
-            -0.5 * (np.arange(-FRAME_SIZE, FRAME_SIZE + 1) / blur) ** 2
-        ).sum()  # of the whole kernel
-        coverage = coverage @ (spread / total)
+        coverage = gaussian_filter1d(coverage, blur, mode="constant")
     along_x, along_y = np.moveaxis(coverage.astype(np.float32), -2, 0)
     return along_y[..., ::-1, None] * along_x[..., None, :]  # reversed: the top row is y = 1
 
@@ -126,11 +121,6 @@ def orbits(first_centers: np.ndarray) -> np.ndarray:
     return np.stack([path.real, path.imag], axis=-1)
 
 
-def random_videos(n: int, rng: np.random.Generator, range_: float) -> np.ndarray:
-    """Centres (n, 8, 2) of n videos, each in a random direction; render() makes the frames."""
-    return orbits(random_first_centers(n, rng, range_))[np.arange(n), rng.integers(2, size=n)]
-
-
 # From here on: files and the command line, for all stages. Skip it at first.
 
 
@@ -141,7 +131,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -190,10 +180,11 @@ def run(main: Callable[[Any], None], settings_type: Any) -> None:
 
 def main(settings: DataSettings) -> None:
     """Write a GIF of random videos."""
-    rng = np.random.default_rng(settings.sample_seed)
-    centers = random_videos(settings.num_videos, rng, settings.range)
+    rng, n = np.random.default_rng(settings.sample_seed), settings.num_videos
+    both = orbits(random_first_centers(n, rng, settings.range))
+    centers = both[np.arange(n), rng.integers(2, size=n)]  # (n, 8, 2), in a random direction
     write_gif(settings.gif, render(centers, settings))
-    print(f"{settings.gif}: {settings.num_videos} videos of {NUM_FRAMES} frames")
+    print(f"{settings.gif}: {n} videos of {NUM_FRAMES} frames")
 
 
 if __name__ == "__main__":

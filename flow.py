@@ -28,13 +28,7 @@ from torch.nn import functional as F
 from tqdm import trange
 
 import autoencoder
-from autoencoder import (
-    Autoencoder,
-    AutoencoderSettings,
-    checkpoint_path,
-    encode_centers,
-    fully_connected,
-)
+from autoencoder import Autoencoder, AutoencoderSettings, encode_centers, fully_connected
 from data import NUM_FRAMES, check_range, orbits, random_first_centers, run
 
 WIDTH = 128
@@ -71,20 +65,20 @@ class LatentSpace:
     """The autoencoder's latents, moved and scaled so that each coordinate has mean 0 and standard
     deviation latent_scale over the training videos."""
 
-    autoencoder: Autoencoder
+    coder: Autoencoder
     mean: Tensor  # (d,), of the raw latents
-    std: Tensor  # (d,), of the raw latents, divided by latent_scale
+    unit: Tensor  # (d,), their standard deviation, divided by latent_scale
     settings: FlowSettings
 
     def encode(self, centers: np.ndarray) -> Tensor:
         """Centres (..., 2), x and y in [-1, 1] -> latents (..., d) of their frames."""
-        return (encode_centers(self.autoencoder, centers, self.settings) - self.mean) / self.std
+        return (encode_centers(self.coder, centers, self.settings) - self.mean) / self.unit
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Video latents (n, frames * d) -> frames (n, frames, 51, 51), about [0, 1]."""
-        flat = latents.reshape(-1, self.settings.embed_dim) * self.std + self.mean
-        frames = torch.cat([self.autoencoder.decode(batch) for batch in flat.split(128)])
+        flat = latents.reshape(-1, self.settings.embed_dim) * self.unit + self.mean
+        frames = torch.cat([self.coder.decode(batch) for batch in flat.split(128)])
         return frames.reshape(len(latents), -1, 51, 51)
 
 
@@ -101,7 +95,7 @@ class FlowNetwork(nn.Module):
     """Predicts the posterior mean E[z | x_t, given frames].
 
     By Bayes' rule the log odds of the directions are t x_t . (z_ccw - z_cw) / (1 - t)^2, at even
-    prior odds (|z_ccw| = |z_cw|: the same frames, reversed), and z_ccw - z_cw depends on the given
+    prior odds and one given frame (|z_ccw| = |z_cw|: the same frames, reversed), and z_ccw - z_cw depends on the given
     frame: a product of two inputs. So the context (given frame and time) scales and shifts the
     features of x_t, twice (FiLM, arXiv:1709.07871), instead of only standing beside them.
     """
@@ -137,10 +131,10 @@ class FlowNetwork(nn.Module):
 
 
 def random_times(n: int) -> Tensor:
-    """Training times (n, 1) in [0, 1]: a fifth crowds towards t = 0, where the direction is open, the
+    """Training times (n, 1) in [0, 1]: a quarter crowds towards t = 0, where the direction is open, the
     others towards t = 1, where the loss weighs most."""
     u = torch.rand(n, 1)
-    return torch.where(torch.rand(n, 1) < 0.2, u**3, 1 - u**2)
+    return torch.where(torch.rand(n, 1) < 0.25, u**3, 1 - u**2)
 
 
 def train(settings: FlowSettings, coder: Autoencoder) -> tuple[FlowNetwork, LatentSpace]:
@@ -152,8 +146,8 @@ def train(settings: FlowSettings, coder: Autoencoder) -> tuple[FlowNetwork, Late
     first_centers = random_first_centers(NUM_ORBITS, rng, settings.range)
     orbit_latents = encode_centers(coder, orbits(first_centers)[:, 0], settings)  # (orbits, 8, d)
     mean = orbit_latents.mean((0, 1))
-    std = orbit_latents.std((0, 1)).clamp_min(1e-6) / settings.latent_scale
-    orbit_latents = (orbit_latents - mean) / std
+    unit = orbit_latents.std((0, 1)).clamp_min(1e-6) / settings.latent_scale
+    orbit_latents = (orbit_latents - mean) / unit
 
     network = FlowNetwork(settings)
     optimizer, schedule = autoencoder.optimizer_and_schedule(
@@ -171,7 +165,7 @@ def train(settings: FlowSettings, coder: Autoencoder) -> tuple[FlowNetwork, Late
         loss.backward()
         optimizer.step()
         schedule.step()
-    return network, LatentSpace(coder, mean, std, settings)
+    return network, LatentSpace(coder, mean, unit, settings)
 
 
 @dataclass(frozen=True)
@@ -195,7 +189,7 @@ class ExactFlow:
 
 def exact_flow(space: LatentSpace, first_centers: np.ndarray, direction: Tensor) -> ExactFlow:
     """The optimal flow of the videos that start at these centres (n, 2). Their directions (n,), 0
-    counter-clockwise, 1 clockwise, only matter if two frames are given: the second one tells."""
+    counter-clockwise, 1 clockwise, matter only if two frames are given: the second one tells."""
     ccw = space.encode(orbits(first_centers)[:, 0])  # (n, 8, d)
     cw = ccw.flip(1).roll(1, dims=1)  # frames 0, 7, 6, ... 1
     both = torch.stack([ccw, cw], dim=1)
@@ -220,7 +214,7 @@ def loss_by_time(network: FlowNetwork, space: LatentSpace) -> dict[str, list[flo
     settings, n = space.settings, 1024
     torch.manual_seed(settings.seed + 1)
     rng = np.random.default_rng((settings.seed, 3))
-    direction = (torch.rand(n) >= settings.ccw_share).long()
+    direction = (torch.rand(n) >= settings.ccw_share).long()  # 0 is counter-clockwise
     exact = exact_flow(space, random_first_centers(n, rng, settings.range), direction)
     z = exact.continuations[torch.arange(n), direction]
     bins: dict[str, list[float]] = {"t": [], "loss": [], "irreducible": [], "excess": []}
@@ -238,33 +232,29 @@ def loss_by_time(network: FlowNetwork, space: LatentSpace) -> dict[str, list[flo
     return bins
 
 
-def load_or_train(
-    settings: FlowSettings,
-) -> tuple[FlowNetwork, LatentSpace, dict[str, list[float]]]:
-    """The flow of these settings, its latent space, and its loss by time, trained now if it is
-    missing. Its checkpoint holds the autoencoder's weights too, so the two always match. Raises
-    what autoencoder.load_or_make() raises."""
+def load_or_train(settings: FlowSettings) -> tuple[FlowNetwork, LatentSpace]:
+    """The flow of these settings and its latent space, trained now if it is missing. Its checkpoint
+    holds the autoencoder's weights too, so the two always match. Raises what
+    autoencoder.load_or_make() raises."""
     settings = autoencoder.restrict(settings, FlowSettings)
 
     def make() -> dict[str, Any]:
-        coder, _ = autoencoder.load_or_train(settings)
-        network, space = train(settings, coder)
-        parts = {"weights": network.state_dict(), "autoencoder": coder.state_dict()}
-        losses = loss_by_time(network, space)
-        return parts | {"mean": space.mean, "std": space.std, "losses": losses}
+        network, space = train(settings, autoencoder.load_or_train(settings))
+        parts = {"weights": network.state_dict(), "autoencoder": space.coder.state_dict()}
+        return parts | {"mean": space.mean, "unit": space.unit}
 
     network, coder = FlowNetwork(settings), Autoencoder(settings)
     checkpoint = autoencoder.load_or_make(settings, make)
     network.load_state_dict(checkpoint["weights"])
     coder.load_state_dict(checkpoint["autoencoder"])
-    space = LatentSpace(coder, checkpoint["mean"], checkpoint["std"], settings)
-    return network, space, checkpoint["losses"]
+    return network, LatentSpace(coder, checkpoint["mean"], checkpoint["unit"], settings)
 
 
 def main(settings: FlowSettings) -> None:
     """Train, or load what is there, and print the loss by bins of t, beside that of the exact flow."""
-    _, _, losses = load_or_train(settings)
-    print(f"{checkpoint_path(settings)}: velocity loss per coordinate, on videos not seen")
+    losses = loss_by_time(*load_or_train(settings))
+    path = autoencoder.checkpoint_path(settings)
+    print(f"{path}: velocity loss per coordinate, on videos not seen")
     print("     t     loss  irreducible   excess")
     for row in zip(*losses.values()):
         print("{:6.2f} {:8.4f} {:12.4f} {:8.4f}".format(*row))

@@ -44,7 +44,7 @@ class SampleSettings(FlowSettings):
     exact: bool = False
     """Sample with the exact posterior mean in place of the network's."""
     sample_seed: int = 0
-    """Seed of the first frames and of the noise."""
+    """Seed of the given frames and of the noise."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,8 +66,7 @@ def euler_steps(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Integrate dx/dt = v(x, t) = (posterior mean - x) / (1 - t) from t = 0 to 1 in equal Euler steps
     (or on from a later step, the start, with its state), and yield state and posterior mean, (n, D),
-    at each. The last step lands on the posterior mean, so the two are the same at t = 1, where
-    posterior_mean isn't asked.
+    at each. The last step lands on the posterior mean, so at t = 1 the two are the same.
 
     posterior_mean maps x (n, D) and t (n, 1) to E[z | x_t = x]; D = 7 d, or 6 d if two frames are
     given; x is the state to start with, noise at step 0.
@@ -86,7 +85,7 @@ class Samples:
     """n videos, sampled from n first frames, and all the steps on the way."""
 
     given_centers: np.ndarray  # (n, given_frames, 2)
-    exact: ExactFlow  # latents of the given frames, and both continuations
+    exact: ExactFlow  # its optimal flow: latents of the given frames, both continuations
     states: Tensor  # (steps + 1, n, D)
     posterior_means: Tensor  # (steps + 1, n, D)
 
@@ -148,7 +147,7 @@ def write_film_strip(path: Path, readouts: dict[str, np.ndarray], steps: Sequenc
 
 def main(settings: SampleSettings) -> None:
     """Sample the videos and write what was asked for."""
-    network, space, _ = flow.load_or_train(settings)
+    network, space = flow.load_or_train(settings)
     rng = np.random.default_rng((settings.sample_seed, 4))
     used = None if settings.exact else network
     samples = sample(used, space, settings.num_videos, rng, settings.steps)
@@ -163,9 +162,9 @@ def main(settings: SampleSettings) -> None:
         return np.stack([decode_videos(space, samples, latents[step]) for step in show_steps])
 
     if settings.png:
-        first = (samples.states[:, :1], samples.posterior_means[:, :1])
-        state, mean = (shown(latents)[:, 0] for latents in first)
-        write_film_strip(settings.png, {"state": state, "posterior mean": mean}, show_steps)
+        readouts = {"state": samples.states, "posterior mean": samples.posterior_means}
+        first = {name: shown(latents[:, :1])[:, 0] for name, latents in readouts.items()}
+        write_film_strip(settings.png, first, show_steps)
         print(f"{settings.png}: the first of {how}, at steps {show_steps} of {settings.steps}")
     if settings.npz:
         with data.replacing(settings.npz) as temporary, temporary.open("wb") as file:

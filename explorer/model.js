@@ -191,13 +191,13 @@ class LatentSpace {
   constructor(weights) {
     this.autoencoder = new Autoencoder(weights);
     this.mean = weights.mean.data;
-    this.std = weights.std.data;
+    this.unit = weights.unit.data;
   }
 
   /** Centre of a square -> latent (d) of its frame. */
   encode(center) {
     const latent = this.autoencoder.encode(render(center));
-    return latent.map((z, i) => (z - this.mean[i]) / this.std[i]);
+    return latent.map((z, i) => (z - this.mean[i]) / this.unit[i]);
   }
 
   /** Latents (k, d) -> k frames (51, 51). */
@@ -205,7 +205,7 @@ class LatentSpace {
     const d = this.mean.length;
     return Array.from({ length: latents.length / d }, (_, i) => {
       const latent = latents.slice(i * d, (i + 1) * d);
-      return this.autoencoder.decode(latent.map((z, j) => z * this.std[j] + this.mean[j]));
+      return this.autoencoder.decode(latent.map((z, j) => z * this.unit[j] + this.mean[j]));
     });
   }
 }

@@ -58,7 +58,7 @@ def center_errors(frames: np.ndarray, true_orbits: np.ndarray) -> tuple[np.ndarr
 def flatness(settings: FlowSettings) -> float:
     """Standard deviation of the brightness inside decoded squares, one pixel away from their
     edges, on 1000 fresh frames."""
-    model, _ = autoencoder.load_or_train(settings)
+    model = autoencoder.load_or_train(settings)
     rng = np.random.default_rng((settings.seed, 10))
     centers = rng.uniform(-settings.range, settings.range, (1000, 2))
     frames = torch.from_numpy(render(centers, settings))
@@ -69,17 +69,16 @@ def flatness(settings: FlowSettings) -> float:
 
 def quality(settings: FlowSettings, n: int = 256) -> dict[str, Any]:
     """How good the trained networks are, over n fresh first frames (squares at every step: 64)."""
-    network, space, losses = flow.load_or_train(settings)
-    _, error = autoencoder.load_or_train(settings)
+    network, space = flow.load_or_train(settings)
 
     def count(latents: Tensor) -> np.ndarray:
         return count_blobs(space.decode(latents).numpy())  # (n, 7)
 
     result: dict[str, Any] = {
-        "mean squared error": error,
+        "mean squared error": autoencoder.evaluate(space.coder, settings),
         "spread inside squares": flatness(settings),
     }
-    result["mean excess loss"] = np.mean(losses["excess"])
+    result["mean excess loss"] = np.mean(flow.loss_by_time(network, space)["excess"])
     for name, used in (("exact", None), ("learned", network)):
         samples = sample(used, space, n, np.random.default_rng((settings.seed, 11)))
         both = orbits(samples.given_centers[:, 0])

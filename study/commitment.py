@@ -60,7 +60,7 @@ def measure_commitment(settings: FlowSettings) -> dict[str, Any]:
     """On 1000 noisy true videos, when the mean entropy of the direction falls below half a bit, by
     the exact posterior and by the learned share q: "halfway", (2,); "t_S"; and the "mean excess"
     loss of the flow."""
-    network, space, losses = flow.load_or_train(settings)
+    network, space = flow.load_or_train(settings)
     rng, n = np.random.default_rng((settings.seed, 9)), 1000
     centers = random_first_centers(n, rng, settings.range)
     direction = torch.from_numpy((rng.random(n) >= settings.ccw_share).astype(int))
@@ -77,7 +77,7 @@ def measure_commitment(settings: FlowSettings) -> dict[str, Any]:
     return {
         "t_S": speciation_time(exact).mean().item(),
         "halfway": [halfway(TIMES, curve) for curve in curves],
-        "mean excess": np.mean(losses["excess"]),
+        "mean excess": np.mean(flow.loss_by_time(network, space)["excess"]),
     }
 
 
@@ -110,7 +110,7 @@ def branches(network: FlowNetwork | None, space: LatentSpace) -> list[float]:
 
 def measure_branches(settings: FlowSettings) -> dict[str, Any]:
     """The shares "kept" of branches(), by the exact and by the learned flow, (2, steps)."""
-    network, space, _ = flow.load_or_train(settings)
+    network, space = flow.load_or_train(settings)
     return {"kept": [branches(None, space), branches(network, space)]}
 
 

@@ -25,7 +25,7 @@ DEEP, SMALL = "d = 100, two hidden layers", "d = 2, latent scale 0.3"
 def measure_squares(settings: FlowSettings) -> dict[str, Any]:
     """Shares of the frames 1 to 7 of 40 videos with exactly one square: early in the state, at its
     "worst step", in the end, and in decoded noise, the "null"."""
-    network, space, _ = flow.load_or_train(settings)
+    network, space = flow.load_or_train(settings)
     rng = np.random.default_rng((settings.seed, 5))
     samples = sample(network, space, 40, rng)
     noise = torch.from_numpy(rng.standard_normal(samples.states[0].shape, dtype=np.float32))

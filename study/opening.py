@@ -23,7 +23,7 @@ def measure_steps(settings: FlowSettings) -> dict[str, np.ndarray]:
     """Frames 1 to 4 of one video at steps 0 to 50, "state" and "posterior mean" (51, 4, 51, 51),
     and "places" (2, 4, 2), the centres in the direction that it takes and in the other. It is the
     first of 20 samples with a large radius."""
-    network, space, _ = flow.load_or_train(settings)
+    network, space = flow.load_or_train(settings)
     samples = sample(network, space, 20, np.random.default_rng((settings.seed, 5)))
     far, taken, other = taken_and_other(samples)
     i = far[0]

@@ -75,7 +75,7 @@ def train_mlp(
     settings: FlowSettings, scale: float | None
 ) -> Iterator[tuple[VelocityMLP, LatentSpace]]:
     """Train on latents of this standard deviation, or as they come; yield at each of LENGTHS."""
-    coder, _ = autoencoder.load_or_train(settings)
+    coder = autoencoder.load_or_train(settings)
     torch.manual_seed(settings.seed)
     orbit_latents = raw_latents(coder, settings)
     mean, std = torch.zeros(settings.embed_dim), torch.ones(settings.embed_dim)
@@ -105,11 +105,11 @@ def train_own(
     """This repo's flow on the same latents, trained anew for each of LENGTHS but the last, because
     its learning rate follows a schedule. Without a scale: the spread with which they come."""
     if scale is None:
-        coder, _ = autoencoder.load_or_train(settings)
+        coder = autoencoder.load_or_train(settings)
         scale = round(raw_latents(coder, settings).std((0, 1)).mean().item(), 2)
     settings = replace(settings, latent_scale=scale)
     for length in LENGTHS[:-1]:
-        yield flow.load_or_train(replace(settings, flow_steps=length))[:2]
+        yield flow.load_or_train(replace(settings, flow_steps=length))
 
 
 def carry_over(frames: np.ndarray, noise: np.ndarray) -> list[float]:

@@ -68,7 +68,7 @@ def calibration(settings: FlowSettings) -> dict[str, Any]:
     t_S (at most 0.9): reliability() of the exact posterior and of q, the counter-clockwise fraction
     of the learned posterior mean; how far q is from the exact posterior, and how far ccw_share, all
     that one knows without x_t, is (means); and "q at 0", the mean of q at t = 0."""
-    network, space, _ = flow.load_or_train(settings)
+    network, space = flow.load_or_train(settings)
     rng = np.random.default_rng((settings.seed, 7))
     first = random_first_centers(4000, rng, settings.range)
     centers = first[np.linalg.norm(first, axis=1) > MIN_RADIUS][:1000]
@@ -101,7 +101,7 @@ def second_square(settings: FlowSettings) -> dict[str, Any]:
     """What is "shown": of the generated frames where the directions differ, 200 videos, radius
     above APART, the shares with one, and with two or more squares in the posterior mean at step 0,
     (2,)."""
-    network, space, _ = flow.load_or_train(settings)
+    network, space = flow.load_or_train(settings)
     samples = sample(network, space, 200, np.random.default_rng((settings.seed, 5)), steps=1)
     far = np.linalg.norm(samples.given_centers[:, 0], axis=1) > APART
     generated = [i for i in FRAMES if i >= settings.given_frames]
@@ -114,7 +114,7 @@ def additivity(settings: AutoencoderSettings) -> dict[str, Any]:
     """Relative "additivity error" of the midpoint of two latents, |dec(a/2 + b/2) - dec(a)/2 -
     dec(b)/2|^2 / |dec(a)/2 - dec(b)/2|^2, for squares of the two directions (400 first frames,
     radius above APART); and the share of "midpoints" that show exactly two squares."""
-    model, _ = autoencoder.load_or_train(settings)
+    model = autoencoder.load_or_train(settings)
     first = random_first_centers(400, np.random.default_rng((settings.seed, 8)), settings.range)
     first = first[np.linalg.norm(first, axis=1) > APART]
     both = orbits(first)[:, :, [1, 2, 3]].swapaxes(0, 1).reshape(2, -1, 2)

@@ -109,7 +109,7 @@ def measure_contrast(settings: FlowSettings) -> dict[str, Any]:
         and, as "picture", frames 1 to 7 of one video in the posterior mean at step 0 and in the
         state at steps 5, 10 and 20, and its places, the taken ones first.
     """
-    network, space, _ = flow.load_or_train(settings)
+    network, space = flow.load_or_train(settings)
     result: dict[str, Any] = {}
     for which, used in (("exact", None), ("learned", network)):
         rng = np.random.default_rng((settings.seed, 5))

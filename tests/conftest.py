@@ -54,12 +54,12 @@ def checkpoints(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny(checkpoints):
     """Network and latent space of the tiny flow."""
-    return flow.load_or_train(tiny_settings(checkpoints))[:2]
+    return flow.load_or_train(tiny_settings(checkpoints))
 
 
 @pytest.fixture(scope="session")
 def learned(tmp_path_factory):
-    """d = 2 with default settings, trained for real: network, latent space, losses."""
+    """d = 2 with default settings, trained for real: network and latent space."""
     return flow.load_or_train(FlowSettings(checkpoint_dir=tmp_path_factory.mktemp("d2")))
 
 

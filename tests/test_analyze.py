@@ -116,7 +116,7 @@ def test_the_grid_of_the_trained_plane_is_whole(learned):
     assert measured["fold"] == 0 and measured["warp"] < 0.1 and measured["tear"] < 3
     assert measured["picture"].shape == (21, 21, 2)
     corner = render(np.array([[0.8, -0.8]]))  # the last of the first row: x high, y low
-    latent = learned[1].autoencoder.encode(torch.from_numpy(corner)).detach()[0]
+    latent = learned[1].coder.encode(torch.from_numpy(corner)).detach()[0]
     np.testing.assert_allclose(measured["picture"][0, -1], latent, rtol=1e-3, atol=1e-3)
 
 

@@ -26,7 +26,7 @@ STEPS = [0, 2, 20, 50]
 def networks(learned, space_100):
     """Both dims: d = 2 with default settings, d = 100 with a short training of the flow."""
     settings = FlowSettings(embed_dim=100, flow_steps=200)
-    return {2: learned[:2], 100: flow.train(settings, space_100.autoencoder)}
+    return {2: learned, 100: flow.train(settings, space_100.coder)}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def built(networks, tmp_path_factory) -> Path:
     """The page with these networks, as the command writes it."""
     path = tmp_path_factory.mktemp("explorer") / "index.html"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(flow, "load_or_train", lambda s: (*networks[s.embed_dim], {}))
+        patch.setattr(flow, "load_or_train", lambda s: networks[s.embed_dim])
         explorer.main(ExplorerSettings(out=path))
     return path
 

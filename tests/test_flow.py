@@ -102,7 +102,7 @@ def test_random_times_crowd_at_both_ends():
     t = flow.random_times(n)[:, 0]
     assert 0 <= t.min() and t.max() <= 1
     for edge in (0.01, 0.1, 0.3, 0.5, 0.9):
-        expected = 0.2 * edge ** (1 / 3) + 0.8 * (1 - (1 - edge) ** 0.5)
+        expected = 0.25 * edge ** (1 / 3) + 0.75 * (1 - (1 - edge) ** 0.5)
         deviation = (expected * (1 - expected) / n) ** 0.5
         assert abs((t < edge).float().mean().item() - expected) < 4 * deviation
 
@@ -128,7 +128,7 @@ def test_the_training_step(tiny, few_orbits, monkeypatch, given_frames):
     monkeypatch.setattr(flow.torch.optim.AdamW, "step", lambda self, closure=None: None)
     monkeypatch.setattr(flow, "random_latent_videos", remembered)
     settings = changed(tiny[1], given_frames=given_frames, latent_scale=3.0, flow_steps=1).settings
-    _, space = flow.train(settings, tiny[1].autoencoder)
+    _, space = flow.train(settings, tiny[1].coder)
     (latents, video), (x, given, t, network) = drawn[0], seen[0]
     first = random_first_centers(FEW, np.random.default_rng((0, 2)), 0.8)
     torch.testing.assert_close(space.encode(orbits(first)[:, 0]), latents)

@@ -10,18 +10,19 @@ from conftest import tiny_settings
 
 import analyze
 import autoencoder
+import flow
 import sample as sampling
 from analyze import count_blobs
 from autoencoder import Autoencoder, AutoencoderSettings, evaluate
 from data import PIXEL, grid_centers, orbits, render
-from flow import exact_flow
+from flow import exact_flow, loss_by_time
 from sample import Samples, decode_videos, sample
 
 
 @pytest.fixture(scope="module")
 def samples(learned) -> Samples:
     """100 videos of the learned flow, d = 2."""
-    network, space, _ = learned
+    network, space = learned
     return sample(network, space, 100, np.random.default_rng(0))
 
 
@@ -42,7 +43,7 @@ def test_one_square_at_every_step(learned, samples):
 
 
 def test_velocity_is_close_to_the_exact_one(learned):
-    losses = learned[2]
+    losses = loss_by_time(*learned)
     assert np.mean(losses["excess"]) < 0.02
     # loss = irreducible + excess, up to what 1024 videos tell
     parts = np.add(losses["irreducible"], losses["excess"])
@@ -54,7 +55,7 @@ def test_frames_are_squeezed_and_drawn_again(learned):
     space = learned[1]
     frames = render(grid_centers(0.8, side=11)).reshape(-1, 51, 51)
     constant = ((frames - frames.mean(0)) ** 2).mean()  # the best that ignores its input
-    assert evaluate(space.autoencoder, space.settings) < 0.05 * constant
+    assert evaluate(space.coder, space.settings) < 0.05 * constant
 
 
 def test_both_directions_are_seen_at_d_100(space_100):
@@ -165,6 +166,8 @@ def test_every_draw_has_a_random_stream_of_its_own(tmp_path, monkeypatch, few_or
     monkeypatch.setattr(analyze, "sample", one)
     for seed in (0, 7):
         settings = tiny_settings(tmp_path, seed=seed)
+        flow.main(settings)
+        autoencoder.main(autoencoder.restrict(settings, AutoencoderSettings))
         analyze.measure_blobs(settings)
         shown = {"sample_seed": seed, "gif": tmp_path / "o.gif", "num_videos": 1, "steps": 1}
         sampling.main(sampling.SampleSettings(**asdict(settings) | shown))

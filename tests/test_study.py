@@ -127,9 +127,9 @@ def test_calibration_of_the_trained_flow(learned, monkeypatch):
     assert told["exact error"] < 0.06  # what 1000 labels leave to chance
     assert told["q error"] < 0.08 and told["q at 0"] == pytest.approx(0.5, abs=0.05)
     # a flow that believes the opposite is told apart
-    network, space, losses = learned
+    network, space = learned
     wrong = lambda x, given, t: -network(x, given, t)
-    monkeypatch.setattr(representing.flow, "load_or_train", lambda _: (wrong, space, losses))
+    monkeypatch.setattr(representing.flow, "load_or_train", lambda _: (wrong, space))
     assert representing.calibration(space.settings)["q error"] > 0.2
 
 
@@ -139,7 +139,7 @@ def test_additivity_of_known_decoders(monkeypatch):
 
     def told(encode, decode):
         coder = SimpleNamespace(encode=encode, decode=decode)
-        monkeypatch.setattr(representing.autoencoder, "load_or_train", lambda _: (coder, 0.0))
+        monkeypatch.setattr(representing.autoencoder, "load_or_train", lambda _: coder)
         return representing.additivity(FlowSettings())
 
     mean = told(lambda frames: frames.flatten(1), lambda latents: latents.reshape(-1, 51, 51))
