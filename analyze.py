@@ -11,7 +11,6 @@ show seed 0. What goes further stands in study/ and uses the same tools.
 import contextlib
 import io
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -86,7 +85,8 @@ class AnalyzeSettings(SweepSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.cases()  # for the same reason
+        if not self.cases():
+            raise ValueError("nothing to measure: name --dims or --ranges")
 
     def cases(self) -> dict[str, list[FlowSettings]]:
         """What is measured: the settings of the networks, one for each seed (geometry trains the
@@ -112,6 +112,7 @@ def find_blobs(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     peak = np.clip(frames, 0, 1).max(axis=(1, 2), keepdims=True)
     bright = (frames >= peak / 2) & (peak >= 0.15)
+    # pieces of the same frame only
     within_a_frame = np.stack([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))])
     labels, n = ndimage.label(bright, within_a_frame)
     size = ndimage.sum_labels(bright, labels, np.arange(1, n + 1))
@@ -129,30 +130,27 @@ def count_blobs(frames: np.ndarray) -> np.ndarray:
 
 def measure_blobs(settings: FlowSettings) -> dict[str, Any]:
     """Shares of the frames 1 to 7 of 40 videos with 0, 1, 2, and 3 or more squares, at each of the
-    steps 0 to 50, in the "state" and the "posterior mean", and in fresh decoded noise, the "null";
-    and, as "picture", the first video's frames at steps 0, 20 and 50, (3, 8, 51, 51)."""
+    steps 0 to 50, (51, 4), in the "state" (at step 0 that is decoded noise, the null) and in the
+    "posterior mean"; and, as "picture", the first video at steps 0, 20 and 50, (3, 8, 51, 51)."""
     network, space = flow.load_or_train(settings)
-    rng = np.random.default_rng((settings.seed, 5))
-    samples = sample(network, space, 40, rng)
+    samples = sample(network, space, 40, np.random.default_rng((settings.seed, 5)))
 
     def shares(latents: Tensor) -> np.ndarray:
         counts = np.minimum(count_blobs(space.decode(latents).numpy()), 3)
         return np.bincount(counts.ravel(), minlength=4) / counts.size
 
-    noise = rng.standard_normal(samples.states[0].shape, dtype=np.float32)
+    given = samples.given_centers.repeat(3, axis=0)[:3]  # of the first video
     return {
         "state": [shares(x) for x in samples.states],
         "posterior mean": [shares(mean) for mean in samples.posterior_means],
-        "null": shares(torch.from_numpy(noise)),
-        "picture": np.concatenate(
-            [decode_videos(space, samples, samples.states[k, :1]) for k in (0, 20, 50)]
-        ),
+        "picture": decode_videos(space, given, samples.states[[0, 20, 50], 0]),
     }
 
 
 def draw_blobs(numbers: dict[str, Any], strips: dict[str, np.ndarray]) -> Figure:
     """For each dimension a film strip, and the shares of frames with 0, 1, 2, 3+ squares, the means
     over the seeds with a band of one standard deviation."""
+    labels = {"no square": GREY, "1 square": BLUE, "2 squares": ORANGE, "3 or more": RED}
     rows: list[Any] = []  # for each dimension a strip, and below it two plots
     for dim in strips:
         rows += [[f"film {dim}"] * 2, [f"state {dim}", f"posterior mean {dim}"]]
@@ -162,16 +160,14 @@ def draw_blobs(numbers: dict[str, Any], strips: dict[str, np.ndarray]) -> Figure
         draw_film_strip(axes[f"film {dim}"], strip, (0, 20, 50), f"d = {dim}: the state, decoded")
         for readout in ("state", "posterior mean"):
             plot = axes[f"{readout} {dim}"]
-            mean, std = (np.array(numbers[dim][readout][kind]) for kind in ("mean", "std"))
-            labels = {"no square": GREY, "1 square": BLUE, "2 squares": ORANGE, "3 or more": RED}
-            for k, (label, color) in enumerate(labels.items()):
-                plot.plot(mean[:, k], color=color, label=label)
-                band = mean[:, k] + np.array([[-1], [1]]) * std[:, k]
+            shares = (numbers[dim][readout][kind].T for kind in ("mean", "std"))
+            for mean, std, (label, color) in zip(*shares, labels.items()):
+                plot.plot(mean, color=color, label=label)
+                band = (mean - std, mean + std)
                 plot.fill_between(range(len(mean)), *band, color=color, alpha=0.25, lw=0)
-            null = numbers[dim]["null"]["mean"][1]
-            plot.axhline(null, color=BLUE, ls=":", label="1 square, null: decoded noise")
             plot.set(xlabel="sampling step", ylabel="share of frames 1 to 7", ylim=(-0.02, 1.05))
             plot.set_title(f"d = {dim}: squares in the {readout}")
+        axes[f"state {dim}"].set_xlabel("sampling step (at 0: decoded noise)")
     plot.legend(loc="center right")
     return figure
 
@@ -184,7 +180,7 @@ def cell_areas(latents: np.ndarray) -> np.ndarray:
 
 
 def grid_measures(latents: np.ndarray, centers: np.ndarray) -> dict[str, float]:
-    """How far a grid of latents (side, side, 2) is from an affine image of its centres (side, side, 2).
+    """How far a grid of latents (side, side, 2) is from an affine image of its centres, (..., 2).
 
     Returns:
         warp: 1 - R^2 of the best affine map from centres to latents, 0 to 1.
@@ -213,18 +209,20 @@ def measure_grid(settings: AutoencoderSettings) -> dict[str, Any]:
 def draw_geometry(numbers: dict[str, Any], grids: dict[str, np.ndarray]) -> Figure:
     """The latent grid for each recipe (down) and range (across), coloured by the true x and y."""
     ranges = len(grids) // len(RECIPES)
-    figure = Figure((max(3.4 * ranges, 4), 6.2), layout="constrained")
+    figure = Figure((max(2.77 * ranges, 4), 6.4), layout="constrained")
+    figure.suptitle(
+        "The latents of a grid of squares, seed 0; of each two plots the left one is\n"
+        "coloured by the true x, the right one by y"
+    )
     pairs = figure.subplots(len(RECIPES), 2 * ranges).reshape(-1, 2)
     for pair, (name, latents) in zip(pairs, grids.items(), strict=True):
-        warp, fold = (numbers[name][key]["seeds"][0] for key in ("warp", "fold"))
-        pair[0].set_title(name, fontsize=9)
-        pair[0].set_xlabel(f"warp {warp:.3f}, fold {fold:.2f}")
-        for axis, plot in enumerate(pair):
+        pair[0].set_title(name, fontsize=10, loc="left")
+        for axis, (plot, measure) in enumerate(zip(pair, ("warp", "fold"))):
             for lines in (latents, latents.swapaxes(0, 1)):
                 plot.plot(lines[..., 0], lines[..., 1], color=GREY, lw=0.4, zorder=1)
             color = grid_centers(1)[..., axis]
             plot.scatter(latents[..., 0], latents[..., 1], c=color, s=3, zorder=2)
-            plot.set_ylabel(f"colour: {'xy'[axis]}", fontsize=8)
+            plot.set_xlabel(f"{measure} {numbers[name][measure]['seeds'][0]:.3f}")
             plot.set(xticks=[], yticks=[], aspect="equal", adjustable="datalim")
     return figure
 
@@ -248,7 +246,7 @@ def measure(
     with cluster, joblib.parallel_config("dask" if dask else "loky", n_jobs=-1):
         jobs = [joblib.delayed(quietly)(job) for seeds in cases.values() for job in seeds]
         runs = joblib.Parallel(return_as="generator")(jobs)
-        results = iter(list(tqdm(runs, function.__name__, len(jobs), disable=False)))
+        results = iter(list(tqdm(runs, function.__name__, len(jobs))))
     return {name: [next(results) for _ in seeds] for name, seeds in cases.items()}
 
 
@@ -270,9 +268,10 @@ def write(
     check_output(settings.out_dir / f"{name}.png", ".png")
     start = time.monotonic()
     numbers, figure = analysis(settings)
-    numbers["cost"] = {"minutes": (time.monotonic() - start) / 60, "cores": os.cpu_count()}
+    numbers["cost"] = {"minutes": (time.monotonic() - start) / 60, "cores": joblib.cpu_count()}
     text = json.dumps(numbers, default=lambda array: array.tolist())  # NumPy arrays
-    short = json.loads(text, parse_float=lambda digits: float(f"{float(digits):.4g}"))  # 4 digits
+    # all numbers are rounded to 4 digits, by reading them back
+    short = json.loads(text, parse_float=lambda digits: float(f"{float(digits):.4g}"))
     with replacing(settings.out_dir / f"{name}.json") as temporary:
         temporary.write_text(json.dumps(short) + "\n")
     with replacing(settings.out_dir / f"{name}.png") as temporary:

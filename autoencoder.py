@@ -2,15 +2,16 @@
 
     python autoencoder.py --embed-dim 2        # checkpoints/autoencoder_dim2.pt; about 10 s
 
-A linear layer maps features to the d numbers, the latent, and another maps them back (--hidden-layers
-adds more). The decoder has no activations between its upsampling layers, and its residual blocks
-start as the identity: without hidden layers it starts out affine, but for the clip to [0, 1] at its
-end, which lets black and white areas come out flat. The clip leaks: outside a small slope remains.
+A linear layer maps features to the d numbers, the latent, and another maps them back (more with
+--hidden-layers). The decoder has no activations between its upsampling layers, and its residual
+blocks start as the identity: without hidden layers it starts out affine and draws the mean of two
+latents as the mean of two frames, but for the clip to [0, 1] at its end, which lets black and white
+areas come out flat. The clip leaks: outside a small slope remains.
 
 Squares that don't overlap look equally different however far apart they are, so the loss doesn't
 say which of them are near each other, and a 2-D latent space can end up torn. Blurring the training
 images makes distant squares overlap. Over the first 60 % of the training the blur fades to nothing,
-and the leak shrinks (one that is small from the start ends with a larger error).
+and the leak shrinks (with a small leak from the start the error ends larger).
 """
 
 import contextlib
@@ -46,11 +47,11 @@ class AutoencoderSettings(FrameSettings):
     embed_dim: int = 2
     """Numbers per frame, d, 1 to 512."""
     plain: bool = False
-    """As a control, a decoder with activations, started as usual, and an ordinary optimizer."""
+    """As a control, a decoder with activations, and the usual first weights and learning rate."""
     hidden_layers: int = 0
     """Hidden fully connected layers (256 wide) before the latent, and again behind it, 0 to 8."""
     blur: float = 9.0
-    """Blur of the training images at the start, in pixels, 0 to 25; gone after 60 % of the steps."""
+    """Blur of the training images at first, in pixels, 0 to 25; gone after 60 % of the steps."""
     autoencoder_steps: int = 460
     """Training steps of the autoencoder."""
     seed: int = 0
@@ -132,9 +133,9 @@ class Autoencoder(nn.Module):
 
 @torch.no_grad()
 def encode_centers(model: Autoencoder, centers: np.ndarray, settings: FrameSettings) -> Tensor:
-    """Render squares at the centres (..., 2) and encode them, in batches to save memory: latents (..., d)."""
+    """Render squares at the centres (..., 2) and encode them: latents (..., d)."""
     flat = centers.reshape(-1, 2)
-    batches = np.array_split(flat, max(1, len(flat) // 128))
+    batches = np.array_split(flat, max(1, len(flat) // 128))  # of 128 or more, to save memory
     latents = [model.encode(torch.from_numpy(render(batch, settings))) for batch in batches]
     return torch.cat(latents).reshape(*centers.shape[:-1], -1)
 
@@ -152,8 +153,8 @@ def optimizer_and_schedule(
 
 def train(settings: AutoencoderSettings) -> Autoencoder:
     """Train on squares at random centres, x and y uniform in [-range, range], a fresh batch each
-    step, mean squared error. The weight decay grows with d, up to 1: without it, at large d, the
-    latents of neighbouring centres jitter, and the flow fits them less well."""
+    step, mean squared error. The weight decay grows with d, up to 1: with little decay, at large d,
+    the latents of neighbouring centres jitter, and the flow fits them less well."""
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng((settings.seed, 1))  # a number for each use of the seed
     model = Autoencoder(settings)
@@ -204,20 +205,20 @@ def checkpoint_path(settings: AutoencoderSettings) -> Path:
 def load_or_make(
     settings: AutoencoderSettings, make: Callable[[], dict[str, Any]]
 ) -> dict[str, Any]:
-    """Load the checkpoint of these settings. If there is none, call make() and save what it returns,
+    """Load the checkpoint of these settings. If there is none, call make() and save what it gives,
     a dict of tensors and built-in types, among them "weights". The file is loaded as data, never as
     code, and ends with its SHA-256, because torch.load wouldn't notice a flipped bit. Raises
-    ValueError if it is damaged, of other settings (defaults change), diverged, or can't be written,
-    OSError if it can't be read."""
+    OSError if it can't be read or written, is damaged, or of other settings (older defaults), and
+    FloatingPointError if the training diverged."""
     path = checkpoint_path(settings)
-    identity = asdict(settings) | {"checkpoint_dir": None, "stage": type(settings).__name__}
+    identity = asdict(settings) | {"checkpoint_dir": None}  # a moved file stays valid
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         check_output(path, ".pt")
         print(f"{path} is missing: training it")
         content, buffer = make(), io.BytesIO()
         if not all(bool(weight.isfinite().all()) for weight in content["weights"].values()):
-            raise ValueError(f"the training diverged; {path} is not written")
+            raise FloatingPointError(f"the training diverged; {path} is not written")
         torch.save(content | {"settings": identity}, buffer)
         with replacing(path) as temporary:
             temporary.write_bytes(buffer.getvalue() + hashlib.sha256(buffer.getvalue()).digest())
@@ -228,13 +229,12 @@ def load_or_make(
         with contextlib.suppress(pickle.UnpicklingError):
             checkpoint = torch.load(io.BytesIO(data), weights_only=True)
     if checkpoint.get("settings") != identity:
-        raise ValueError(f"{path} is damaged or of other settings; delete it to train it again")
+        raise OSError(f"{path} is damaged or of other settings; delete it to train it again")
     return checkpoint
 
 
 def load_or_train(settings: AutoencoderSettings) -> Autoencoder:
-    """The autoencoder of these settings, trained now if it is missing. Raises what load_or_make()
-    raises."""
+    """The autoencoder of these settings, trained now if missing. Raises as load_or_make() does."""
     settings = restrict(settings, AutoencoderSettings)
     checkpoint = load_or_make(settings, lambda: {"weights": train(settings).state_dict()})
     model = Autoencoder(settings)

@@ -13,9 +13,9 @@ and t = 1 is data, and every expectation is given frame 0:
 outputs the posterior mean, and the velocity follows from it.
 
 Here the best answer is known. Given frame 0 only the direction is open, so z is one of two points,
-and the posterior mean is a weighted average of the two: class ExactFlow, the answer key. It is never
+and the posterior mean is a weighted average of the two: class ExactFlow, the answer key. It isn't
 used in the training. (It knows the centre of the square, the network only the latent of frame 0:
-where different squares have the same latent, as with one number a frame, no network can be as good.)
+where different squares have the same latent, as with one number a frame, no network is as good.)
 """
 
 from dataclasses import dataclass
@@ -94,10 +94,10 @@ def random_latent_videos(orbit_latents: Tensor, n: int, ccw_share: float) -> Ten
 class FlowNetwork(nn.Module):
     """Predicts the posterior mean E[z | x_t, given frames].
 
-    By Bayes' rule the log odds of the directions are t x_t . (z_ccw - z_cw) / (1 - t)^2, at even
-    prior odds and one given frame (|z_ccw| = |z_cw|: the same frames, reversed), and z_ccw - z_cw depends on the given
-    frame: a product of two inputs. So the context (given frame and time) scales and shifts the
-    features of x_t, twice (FiLM, arXiv:1709.07871), instead of only standing beside them.
+    By Bayes' rule the log odds of the directions are t x_t . (z_ccw - z_cw) / (1 - t)^2, with one
+    given frame and even prior odds (|z_ccw| = |z_cw|, because they hold the same frames). And
+    z_ccw - z_cw depends on the given frame: a product of two inputs. So the context (given frame
+    and time) scales and shifts the features of x_t, twice (FiLM, arXiv:1709.07871).
     """
 
     def __init__(self, settings: FlowSettings) -> None:
@@ -107,8 +107,8 @@ class FlowNetwork(nn.Module):
         video = settings.embed_dim * (NUM_FRAMES - settings.given_frames)
         context = given + 1 + 2 * TIME_FREQUENCIES
         self.modulation = nn.Sequential(*fully_connected([context, WIDTH, WIDTH, 4 * WIDTH]))
-        # the given frame enters with larger weights than by default: it reaches each unit with standard
-        # deviation 2, for finer features of it (arXiv:2006.10739)
+        # The given frame reaches each unit with standard deviation 2, much more than by default:
+        # for finer features of it (arXiv:2006.10739)
         first = self.modulation.get_parameter("0.weight")
         nn.init.normal_(first.data[:, :given], std=2 / given**0.5)
         self.input = nn.Linear(video + context, WIDTH)
@@ -131,8 +131,8 @@ class FlowNetwork(nn.Module):
 
 
 def random_times(n: int) -> Tensor:
-    """Training times (n, 1) in [0, 1]: a quarter crowds towards t = 0, where the direction is open, the
-    others towards t = 1, where the loss weighs most."""
+    """Training times (n, 1) in [0, 1]: a quarter crowds towards t = 0, where the direction is open,
+    the others towards t = 1, where the loss weighs most (how much, LOSS_FLOOR limits)."""
     u = torch.rand(n, 1)
     return torch.where(torch.rand(n, 1) < 0.25, u**3, 1 - u**2)
 
@@ -177,8 +177,8 @@ class ExactFlow:
     prior: Tensor  # (n, k), their probabilities before x_t is seen
 
     def posterior(self, x: Tensor, t: Tensor) -> Tensor:
-        """P(continuation | x_t = x), (n, k), by Bayes' rule for the Gaussians N(t z_k, (1 - t)^2 I);
-        x is (n, D), t is (n, 1) in [0, 1)."""
+        """P(continuation | x_t = x), (n, k), by Bayes' rule for Gaussians N(t z_k, (1 - t)^2 I); x
+        is (n, D), t is (n, 1) in [0, 1)."""
         distance = ((x[:, None] - t[:, None] * self.continuations) ** 2).sum(2)
         return torch.softmax(self.prior.log() - distance / (2 * (1 - t) ** 2), dim=1)
 
@@ -189,7 +189,7 @@ class ExactFlow:
 
 def exact_flow(space: LatentSpace, first_centers: np.ndarray, direction: Tensor) -> ExactFlow:
     """The optimal flow of the videos that start at these centres (n, 2). Their directions (n,), 0
-    counter-clockwise, 1 clockwise, matter only if two frames are given: the second one tells."""
+    counter-clockwise, 1 clockwise, are used only with two given frames, which tell them."""
     ccw = space.encode(orbits(first_centers)[:, 0])  # (n, 8, d)
     cw = ccw.flip(1).roll(1, dims=1)  # frames 0, 7, 6, ... 1
     both = torch.stack([ccw, cw], dim=1)
@@ -203,14 +203,11 @@ def exact_flow(space: LatentSpace, first_centers: np.ndarray, direction: Tensor)
 
 @torch.no_grad()
 def loss_by_time(network: FlowNetwork, space: LatentSpace) -> dict[str, list[float]]:
-    """The velocity loss by bins of t in [0.025, 0.975], on 1024 fresh videos, per coordinate.
-
-    Returns:
-        For each of 10 bins its middle "t"; the "loss"; its "irreducible" part, from the variance
-        of z given x_t, which even the best prediction has; and the "excess", from the squared
-        distance to the exact posterior mean. All are weighted by 1 / (1 - t)^2, as the training is
-        (but with METRIC_FLOOR). loss = irreducible + excess, but for chance.
-    """
+    """Losses by bins of "t" in [0.025, 0.975], per coordinate, on 1024 fresh videos: the network's
+    "loss"; the "irreducible" one, which even the exact flow has, because x_t doesn't tell all; and
+    the "excess", the network's squared distance from the exact flow. Weighted by 1 / (1 - t)^2
+    (with METRIC_FLOOR) they are losses of the velocity. loss = irreducible + excess, but for
+    chance."""
     settings, n = space.settings, 1024
     torch.manual_seed(settings.seed + 1)
     rng = np.random.default_rng((settings.seed, 3))
@@ -222,20 +219,17 @@ def loss_by_time(network: FlowNetwork, space: LatentSpace) -> dict[str, list[flo
         t = low + 0.095 * torch.rand(n, 1)
         x = t * z + (1 - t) * torch.randn_like(z)
         predicted, mean = network(x, exact.given, t), exact.posterior_mean(x, t)
-        deviation = (exact.continuations - mean[:, None]) ** 2
-        variance = (exact.posterior(x, t)[:, :, None] * deviation).sum(1)
         weight = 1 / (1 - t).clamp_min(METRIC_FLOOR) ** 2
         bins["t"].append(low + 0.0475)
-        bins["loss"].append(((predicted - z) ** 2 * weight).mean().item())
-        bins["irreducible"].append((variance * weight).mean().item())
-        bins["excess"].append(((predicted - mean) ** 2 * weight).mean().item())
+        pairs = {"loss": (predicted, z), "irreducible": (mean, z), "excess": (predicted, mean)}
+        for name, (one, other) in pairs.items():
+            bins[name].append(((one - other) ** 2 * weight).mean().item())
     return bins
 
 
 def load_or_train(settings: FlowSettings) -> tuple[FlowNetwork, LatentSpace]:
     """The flow of these settings and its latent space, trained now if it is missing. Its checkpoint
-    holds the autoencoder's weights too, so the two always match. Raises what
-    autoencoder.load_or_make() raises."""
+    holds the autoencoder's weights too, so the two always match. Raises as load_or_make() does."""
     settings = autoencoder.restrict(settings, FlowSettings)
 
     def make() -> dict[str, Any]:
@@ -251,10 +245,9 @@ def load_or_train(settings: FlowSettings) -> tuple[FlowNetwork, LatentSpace]:
 
 
 def main(settings: FlowSettings) -> None:
-    """Train, or load what is there, and print the loss by bins of t, beside that of the exact flow."""
+    """Train, or load what is there, and print loss_by_time()."""
     losses = loss_by_time(*load_or_train(settings))
-    path = autoencoder.checkpoint_path(settings)
-    print(f"{path}: velocity loss per coordinate, on videos not seen")
+    print(f"{autoencoder.checkpoint_path(settings)}: velocity loss, on videos not seen")
     print("     t     loss  irreducible   excess")
     for row in zip(*losses.values()):
         print("{:6.2f} {:8.4f} {:12.4f} {:8.4f}".format(*row))

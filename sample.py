@@ -4,9 +4,9 @@
     python sample.py --embed-dim 100 --png strip.png   # one video at steps 0, 20 and 50
 
 The sampler walks from noise (t = 0) to a video (t = 1) in Euler steps along the flow's velocity and
-keeps every step, because the steps are what the project is about. Each can be looked at in two ways:
+keeps every step. Each can be looked at in two ways:
 
-    state            decode x_t: what the original post shows; noise at first
+    state            decode x_t: what the original post shows; decoded noise at first
     posterior mean   decode E[z | x_t]: what the flow believes the video to be
 """
 
@@ -36,7 +36,7 @@ class SampleSettings(FlowSettings):
     npz: Path | None = None
     """Write arrays: frames, first_centers, show_steps, state_frames, posterior_mean_frames."""
     num_videos: int = 16
-    """How many videos, 1 to 1000; at most 400 for a GIF."""
+    """How many videos, 1 to 400."""
     steps: int = 50
     """Euler steps, 1 to 200."""
     show_steps: tuple[int, ...] = ()
@@ -48,7 +48,7 @@ class SampleSettings(FlowSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_range(1, 400 if self.gif else 1000, num_videos=self.num_videos)
+        check_range(1, 400, num_videos=self.num_videos)
         check_range(1, 200, steps=self.steps)
         for step in self.show_steps:
             check_range(0, self.steps, show_steps=step)
@@ -64,18 +64,18 @@ class SampleSettings(FlowSettings):
 def euler_steps(
     posterior_mean: Callable[[Tensor, Tensor], Tensor], x: Tensor, steps: int, start: int = 0
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Integrate dx/dt = v(x, t) = (posterior mean - x) / (1 - t) from t = 0 to 1 in equal Euler steps
-    (or on from a later step, the start, with its state), and yield state and posterior mean, (n, D),
-    at each. The last step lands on the posterior mean, so at t = 1 the two are the same.
+    """Integrate dx/dt = v(x, t) = (posterior mean - x) / (1 - t) up to t = 1 in equal Euler steps,
+    and yield state and posterior mean, (n, D), at each. The last step lands on the posterior mean,
+    so at t = 1 the two are the same.
 
-    posterior_mean maps x (n, D) and t (n, 1) to E[z | x_t = x]; D = 7 d, or 6 d if two frames are
-    given; x is the state to start with, noise at step 0.
+    posterior_mean maps x (n, D) and t (n, 1) to E[z | x_t = x]; x is the state to start with: noise
+    or, for a later start, the state of that step. D = 7 d, or 6 d if two frames are given.
     """
     for k in range(start, steps):
         t = torch.full((len(x), 1), k / steps)
         mean = posterior_mean(x, t)
         yield x, mean
-        # x + velocity / steps is x + (mean - x) / (steps - k), because 1 - t = (steps - k) / steps
+        # x + (mean - x) / (steps - k), which is x + v / steps, because 1 - t = (steps - k) / steps
         x = torch.lerp(x, mean, 1 / (steps - k))
     yield x, x
 
@@ -85,7 +85,7 @@ class Samples:
     """n videos, sampled from n first frames, and all the steps on the way."""
 
     given_centers: np.ndarray  # (n, given_frames, 2)
-    exact: ExactFlow  # its optimal flow: latents of the given frames, both continuations
+    exact: ExactFlow  # their optimal flow: latents of the given frames, both continuations
     states: Tensor  # (steps + 1, n, D)
     posterior_means: Tensor  # (steps + 1, n, D)
 
@@ -114,10 +114,10 @@ def sample(
     return Samples(given, exact, torch.stack(states), torch.stack(means))
 
 
-def decode_videos(space: LatentSpace, samples: Samples, latents: Tensor) -> np.ndarray:
-    """Frames (n, 8, 51, 51), about [0, 1], of the first n samples: the given frames, drawn, and the
-    others, decoded from latents (n, D)."""
-    given = render(samples.given_centers[: len(latents)], space.settings)
+def decode_videos(space: LatentSpace, given_centers: np.ndarray, latents: Tensor) -> np.ndarray:
+    """Frames (n, 8, 51, 51), about [0, 1]: the given ones, drawn at their centres (n, given_frames,
+    2), and the others, decoded from latents (n, D)."""
+    given = render(given_centers, space.settings)
     return np.concatenate([given, space.decode(latents).numpy()], axis=1)
 
 
@@ -151,19 +151,20 @@ def main(settings: SampleSettings) -> None:
     rng = np.random.default_rng((settings.sample_seed, 4))
     used = None if settings.exact else network
     samples = sample(used, space, settings.num_videos, rng, settings.steps)
-    frames = decode_videos(space, samples, samples.states[-1])
+    frames = decode_videos(space, samples.given_centers, samples.states[-1])
     how = f"{len(frames)} videos by the {'exact' if settings.exact else 'learned'} flow"
     if settings.gif:
         data.write_gif(settings.gif, frames)
         print(f"{settings.gif}: {how}; their first frames were given")
     show_steps = settings.show_steps or sorted({0, 2 * settings.steps // 5, settings.steps})
 
-    def shown(latents: Tensor) -> np.ndarray:  # (steps + 1, n, D) -> (shown steps, n, 8, 51, 51)
-        return np.stack([decode_videos(space, samples, latents[step]) for step in show_steps])
+    def shown(latents: Tensor, n: int) -> np.ndarray:  # of the first n: (shown steps, n, 8, 51, 51)
+        given = samples.given_centers[:n]
+        return np.stack([decode_videos(space, given, latents[step, :n]) for step in show_steps])
 
     if settings.png:
         readouts = {"state": samples.states, "posterior mean": samples.posterior_means}
-        first = {name: shown(latents[:, :1])[:, 0] for name, latents in readouts.items()}
+        first = {name: shown(latents, 1)[:, 0] for name, latents in readouts.items()}
         write_film_strip(settings.png, first, show_steps)
         print(f"{settings.png}: the first of {how}, at steps {show_steps} of {settings.steps}")
     if settings.npz:
@@ -173,8 +174,8 @@ def main(settings: SampleSettings) -> None:
                 frames=frames,
                 first_centers=samples.given_centers[:, 0],
                 show_steps=np.array(show_steps),
-                state_frames=shown(samples.states),
-                posterior_mean_frames=shown(samples.posterior_means),
+                state_frames=shown(samples.states, len(frames)),
+                posterior_mean_frames=shown(samples.posterior_means, len(frames)),
             )
         print(f"{settings.npz}: {how}, at steps {show_steps} of {settings.steps}")
 

@@ -146,7 +146,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
         line.annotate(name, point, (offset, -3), textcoords="offset points", ha=side)
     line.set(xlabel="predicted: $t_S$, in steps of 50", ylabel="direction decided, in steps of 50")
     line.set_title("Decided at $t_S$; by the learned flow\nat large d a little later")
-    line.set(xscale="log", yscale="log", xlim=(0.25, 200), ylim=(2, 30))
+    line.set(xscale="log", yscale="log", xlim=(0.6, 80), ylim=(2, 30))
     for axis in (line.xaxis, line.yaxis):
         axis.set_ticks([3, 5, 10, 20], ["3", "5", "10", "20"])
         axis.set_minor_locator(NullLocator())
@@ -157,7 +157,13 @@ def draw(numbers: dict[str, Any]) -> Figure:
             branching.errorbar(
                 BRANCH_STEPS, mean, std, fmt=look, ms=3, lw=1.2, color=color, label=label
             )
+        mean = kept["mean"][1]
+        for times, marker in ((1, "*"), (2, "X")):
+            step = 50 * times * numbers[name]["t_S"]["mean"]
+            branching.plot(step, np.interp(step, BRANCH_STEPS, mean), marker, ms=10, color=color)
     branching.plot([], [], "k--", lw=1.2, label="the same, exact flow")
+    branching.plot([], [], "k*", ms=10, label="at $t_S$")
+    branching.plot([], [], "kX", ms=10, label="at twice $t_S$")
     branching.set(xlabel="sampling step k whose noise is drawn anew")
     branching.set(ylabel="share that keeps the direction")
     branching.set_title("Fresh noise still turns some videos at $t_S$,\nfew at twice that time")

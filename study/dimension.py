@@ -2,8 +2,9 @@
 
     python -m study.dimension      # figures/dimension.png and .json
 
-The null is decoded noise. Two cases show on what "one square" depends besides d: a decoder with two
-hidden layers at d = 100, and, at d = 2, latents that are much smaller than the noise.
+The null is decoded noise. Some cases show on what "one square" depends besides d: a decoder with
+two hidden layers at d = 100, latents that are much smaller than the noise at d = 2, and the plain
+decoder at both.
 """
 
 from typing import Any
@@ -13,13 +14,14 @@ import torch
 from matplotlib.figure import Figure
 
 import flow
-from analyze import BLUE, GREEN, GREY, ORANGE, SweepSettings, count_blobs, measure
+from analyze import BLUE, GREEN, GREY, ORANGE, RECIPES, SweepSettings, count_blobs, measure
 from flow import FlowSettings
 from sample import sample
 from study import command, means
 from study.representing import DIMS
 
 DEEP, SMALL = "d = 100, two hidden layers", "d = 2, latent scale 0.3"
+PLAIN = "d = {}, plain"  # the same decoder, but for d, and the same weight decay
 
 
 def measure_squares(settings: FlowSettings) -> dict[str, Any]:
@@ -40,10 +42,12 @@ def measure_squares(settings: FlowSettings) -> dict[str, Any]:
 
 
 def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
-    """Over d, and the two cases."""
+    """Over d, and the other cases."""
     cases = {f"{dim}": settings.flows(embed_dim=dim) for dim in DIMS}
     cases[DEEP] = settings.flows(embed_dim=100, hidden_layers=2)
     cases[SMALL] = settings.flows(embed_dim=2, latent_scale=0.3)
+    for dim in (2, 100):
+        cases[PLAIN.format(dim)] = settings.flows(embed_dim=dim, **RECIPES["plain"])
     numbers = means(measure(measure_squares, cases, settings.dask))
     return numbers, draw(numbers)
 
@@ -55,17 +59,21 @@ def draw(numbers: dict[str, Any]) -> Figure:
     for name, label, color in (
         ("steps 0, 5, 10", "state, steps 0, 5 and 10", BLUE),
         ("step 50", "finished video, step 50", GREEN),
-        ("null", "null: decoded noise", GREY),
+        ("null", "decoded noise", GREY),
     ):
         values = [numbers[f"{dim}"][name] for dim in DIMS]
         mean, std = ([value[kind] for value in values] for kind in ("mean", "std"))
         plot.errorbar(DIMS, mean, std, fmt="o-", ms=4, capsize=2, color=color, label=label)
-    for name, dim, marker in ((DEEP, 100, "^"), (SMALL, 2, "v")):
+    for name, dim, marker in ((DEEP, 107, "^"), (SMALL, 2, "v")):
         mean, std = (numbers[name]["null"][kind] for kind in ("mean", "std"))
-        plot.errorbar(dim, mean, std, fmt=marker, color=ORANGE, label=f"null: {name}")
+        label = f"decoded noise, {name}"
+        plot.errorbar(dim, mean, std, fmt=marker, color=ORANGE, mfc="none", ms=9, label=label)
     plot.set(xscale="log", xlabel="embedding dimension d", ylim=(-0.02, 1.05))
     plot.set(ylabel="share of frames with one square")
-    plot.set_title("Early states show about what decoded noise shows; at d = 2 that is one square")
+    plot.set_title(
+        "Early states show about what decoded noise shows: one square at d = 2,\n"
+        "and also at d = 100, if the decoder has two hidden layers"
+    )
     plot.set_xticks(DIMS, [str(dim) for dim in DIMS])
     plot.minorticks_off()
     plot.legend()

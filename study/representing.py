@@ -18,7 +18,7 @@ from torch import Tensor
 
 import autoencoder
 import flow
-from analyze import BLUE, GREEN, GREY, ORANGE, RECIPES, SweepSettings, count_blobs, measure
+from analyze import BLUE, GREEN, GREY, ORANGE, RECIPES, RED, SweepSettings, count_blobs, measure
 from autoencoder import AutoencoderSettings, encode_centers
 from data import orbits, random_first_centers
 from flow import ExactFlow, FlowSettings, exact_flow
@@ -105,8 +105,8 @@ def second_square(settings: FlowSettings) -> dict[str, Any]:
     samples = sample(network, space, 200, np.random.default_rng((settings.seed, 5)), steps=1)
     far = np.linalg.norm(samples.given_centers[:, 0], axis=1) > APART
     generated = [i for i in FRAMES if i >= settings.given_frames]
-    frames = decode_videos(space, samples, samples.posterior_means[0])[far][:, generated]
-    count = count_blobs(frames)
+    frames = decode_videos(space, samples.given_centers[far], samples.posterior_means[0][far])
+    count = count_blobs(frames[:, generated])
     return {"shown": [(count == 1).mean(), (count >= 2).mean()]}
 
 
@@ -169,20 +169,26 @@ def draw(numbers: dict[str, Any]) -> Figure:
             count, predicted, label = bins[bins[:, 0] > 10].T  # fewer in a bin say little
             name = f"d = {dim}, {share} % ccw"
             known.plot(predicted / count, label / count, marker, ms=5, color=color, label=name)
-    known.set(xlabel="q, told share of counter-clockwise", ylabel="how often it was")
-    known.set_title("What is told is nearly right,\nat d = 2 and at d = 100")
+    known.set(xlabel="q, the posterior mean's share of counter-clockwise")
+    known.set(ylabel="share that is counter-clockwise")
+    known.set_title("Where q says 70 %, about 70 % are,\nat d = 2 and at d = 100")
     known.legend()
-    for depth, color, marker in zip(DEPTHS, (BLUE, ORANGE, GREEN), "os^"):
+    for depth, color, marker in zip(DEPTHS, ("black", ORANGE, RED), "os^"):
         cases = [numbers["cases"][f"d = {dim}, {depth} hidden"] for dim in DIMS]
         x = [value["midpoints"]["mean"] for value in cases]
         y = [value["shown"]["mean"][1] for value in cases]
         seen.plot(x, y, marker, color=color, label=f"d = 2 to 100, {depth} hidden layers")
+        if depth == 0:
+            for dim, *point in zip(DIMS, x, y):
+                offset = (-7, 2) if dim < 16 else (7, -9)
+                side = "right" if dim < 16 else "left"
+                seen.annotate(f"{dim}", point, offset, textcoords="offset points", ha=side)
     cases = [numbers["cases"][f"d = {dim}, plain"] for dim in (2, 100)]
     x, y = ([value["midpoints"]["mean"] for value in cases], [v["shown"]["mean"][1] for v in cases])
-    seen.plot(x, y, "kx", label="plain, d = 2 and 100")
+    seen.plot(x, y, "x", color=BLUE, label="plain, d = 2 and 100")
     seen.set(xlabel="decoder alone: midpoints with two squares")
     seen.set(ylabel="two squares in the posterior mean, step 0")
-    seen.set_title("What is seen is what the decoder draws\nfor midpoints, whatever d and depth")
+    seen.set_title("What is seen is what the decoder draws\nfor midpoints (numbers: d)")
     seen.legend()
     return figure
 

@@ -10,7 +10,6 @@ threshold.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,7 @@ VIDEOS = 600  # first frames a seed, of which 42 % have a radius above MIN_RADIU
 # off, and from radius 0.55 on the neighbourhoods of places and controls don't touch.
 TOLERANCE, MIN_RADIUS = 0.1, 0.55
 FRAMES = [1, 2, 3, 5, 6, 7]  # where the two directions differ; in frame 4 they meet
+SKY = "#56B4E9"  # the lighter blue of Okabe and Ito, for outlines on black
 PLACES = {"other place": ORANGE, "controls beside it": GREY, "taken place": BLUE}
 
 
@@ -67,9 +67,10 @@ def blobs_at(frames: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.nda
 def contrast(
     frames: np.ndarray, taken: np.ndarray, other: np.ndarray, shown: Sequence[int] = FRAMES
 ) -> list[float]:
-    """Five shares: of frames 1-3, 5-7 with a blob at the other direction's place, at the controls
+    """Seven shares: of frames 1-3, 5-7 with a blob at the other direction's place, at the controls
     beside it (mean of both), and at the taken place; of frames 4, and of frames 1-3, 5-7, with two
-    or more blobs.
+    or more blobs; of frames 1-3, 5-7 with one at the taken place and one at the other, and with one
+    at the taken place and one at a control (mean of both).
 
     Args:
         frames: (n, 8, 51, 51).
@@ -77,8 +78,10 @@ def contrast(
         shown: the frames that count, in place of 1-3, 5-7.
     """
     found, count = blobs_at(frames, beside(taken, other))
-    near, several = found[:, shown].mean((0, 1)), (count > 1).mean(0)
-    return [near[0], near[1:3].mean(), near[3], several[4], several[shown].mean()]
+    found, several = found[:, shown], (count > 1).mean(0)
+    near, both = (x.mean((0, 1)) for x in (found, found & found[..., 3:]))
+    shares = [near[0], near[1:3].mean(), near[3], several[4], several[shown].mean()]
+    return [*shares, both[0], both[1:3].mean()]
 
 
 def light_at(frames: np.ndarray, masks: np.ndarray) -> np.ndarray:
@@ -104,7 +107,7 @@ def measure_contrast(settings: FlowSettings) -> dict[str, Any]:
 
     Returns:
         For "learned state", "learned mean" (the posterior mean), "exact state", "exact mean":
-        contrast() at STEPS, (steps, 5); with " light" behind the name light_at() the other place,
+        contrast() at STEPS, (steps, 7); with " light" behind the name light_at() the other place,
         both controls and the taken place, (steps, 4); both for decoded noise, "null", (1, ...);
         and, as "picture", frames 1 to 7 of one video in the posterior mean at step 0 and in the
         state at steps 5, 10 and 20, and its places, the taken ones first.
@@ -116,7 +119,7 @@ def measure_contrast(settings: FlowSettings) -> dict[str, Any]:
         samples = sample(used, space, VIDEOS, rng)
         noise = torch.from_numpy(rng.standard_normal(samples.states[:1].shape, dtype=np.float32))
         far, taken, other = taken_and_other(samples)
-        chosen = replace(samples, given_centers=samples.given_centers[far])
+        given = samples.given_centers[far]
         masks = render(beside(taken, other)[:, FRAMES], settings)
         readouts = {"state": samples.states[STEPS], "mean": samples.posterior_means[STEPS]}
         if used is not None:
@@ -124,7 +127,7 @@ def measure_contrast(settings: FlowSettings) -> dict[str, Any]:
         for name, latents in readouts.items():
             blobs, light = [], []
             for x in latents:
-                frames = decode_videos(space, chosen, x[far])
+                frames = decode_videos(space, given, x[far])
                 blobs.append(contrast(frames, taken, other))
                 light.append(light_at(frames[:, FRAMES], masks))
             result |= {f"{which} {name}": blobs, f"{which} {name} light": light}
@@ -135,16 +138,16 @@ def measure_contrast(settings: FlowSettings) -> dict[str, Any]:
 
 def draw_marked(plot: Axes, frames: np.ndarray, places: np.ndarray) -> None:
     """Draw frames (f, 51, 51) side by side, with the outlines of the taken and of the other place,
-    (2, f, 2), in blue and orange. A frame whose maximum is under 0.6 is shown brighter."""
+    (2, f, 2), in blue and dashed orange. A frame whose maximum is under 0.6 is shown brighter."""
     brightness = np.clip(frames.max((1, 2), keepdims=True), 0.1, 0.6) / 0.6
     image = tile(frames / brightness, across=len(frames))
     plot.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     shift = (FRAME_SIZE + 1) * np.arange(len(frames)) + 1
-    for where, color in zip(places, (BLUE, ORANGE)):
+    for where, color, line in zip(places, (SKY, ORANGE), ("-", "--")):
         x, y = (where[:, 0] + 1) / PIXEL + shift, (1 - where[:, 1]) / PIXEL + 1
         for left, top in zip(x - 5, y - 5):
             corners = np.array([[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]]) + [left, top]
-            plot.plot(*corners.T, color=color, lw=0.9, alpha=0.9)
+            plot.plot(*corners.T, line, color=color, lw=1)
     plot.set(xticks=[], yticks=[])
 
 
@@ -175,13 +178,17 @@ def draw(numbers: dict[str, Any], frames: np.ndarray, places: np.ndarray) -> Fig
     axes = figure.subplot_mosaic([["film"] * 2, ["mean", "state"]], height_ratios=[1.25, 1])
     axes["film"].set_axis_off()
     axes["film"].set_title(
-        "d = 100, one video, frames 1 to 7. Blue: the place it takes, orange: the other"
+        "d = 100, one video: the posterior mean shows both directions first, the state shows noise\n"
+        "(blue: the place it will take, orange: the other; dark frames are brightened)"
     )
     names = ("posterior mean,\nstep 0", "state, step 5", "state, step 10", "state, step 20")
     for i, (row, name) in enumerate(zip(frames, names)):
         plot = axes["film"].inset_axes((0.12, 0.755 - 0.25 * i, 0.88, 0.235))
         draw_marked(plot, row, places)
         plot.set_ylabel(name, rotation=0, ha="right", va="center")
+    middle = (FRAME_SIZE + 1) * (np.arange(7) + 0.5)
+    plot.set_xticks(middle, [f"frame {i}" for i in range(1, 8)])
+    plot.tick_params(length=0)
     value = numbers["d = 100"]
     for readout in ("mean", "state"):
         learned = value[f"learned {readout}"]

@@ -129,7 +129,7 @@ def recipes(numbers: dict[str, Any]) -> list[list[str]]:
     """A row for each case and length of training of post_recipe.py."""
     steps = {k: numbers["steps"].index(k) for k in (10, 20, 50)}
     head = ["", "spread", "training steps", "centre error, px", *[f"step {k}" for k in steps]]
-    rows = [[*head, "posterior mean", "two or more", "correlation"]]
+    rows = [[*head, "posterior mean", "two or more", "both", "correlation"]]
     for name, value in cases(numbers).items():
         for i, length in enumerate(numbers["lengths"][: len(value["scale"]["mean"])]):
             state = value["state"]["mean"][i]
@@ -139,7 +139,8 @@ def recipes(numbers: dict[str, Any]) -> list[list[str]]:
                     cell(value, f"centre error/{i}"),
                     *[percent(state[k][:3]) for k in steps.values()],
                 ]
-                + [percent(value["mean"]["mean"][i][-1][:3]), percent(state[steps[20]][4:])]
+                + [percent(value["mean"]["mean"][i][-1][:3]), percent(state[steps[20]][4:5])]
+                + [percent(state[steps[20]][5:])]
                 + ["{:.2f} / {:.2f}".format(*value["carry-over"]["mean"][i][steps[20]])]
             )
     return rows
@@ -156,6 +157,7 @@ def tables(everything: dict[str, Any]) -> dict[str, str]:
         "superposition, blobs": over_steps(seen, [[0], [1], [2]]),
         "superposition, light": over_steps(seen, [[0], [1, 2], [3]], " light"),
         "superposition, squares": over_steps(seen, [[3], [4]]),
+        "superposition, both": over_steps(seen, [[5], [6]]),
         "commitment": grid(cases(everything["commitment"]), "halfway/0", "halfway/1"),
         "post_recipe": recipes(everything["post_recipe"]),
     }
@@ -175,6 +177,7 @@ def derived(everything: dict[str, Any]) -> dict[str, Any]:
     like, at_20 = recipe["like the post"], recipe["steps"].index(20)
     case, i = like["nearest"]
     one, two = (recipe[case + end]["state"]["mean"][i] for end in ("", ", two given frames"))
+    both = [recipe[name]["state"]["mean"][j][at_20][5:] for name, j in like["cases"]]
     several = [recipe[name]["state"]["mean"][j][at_20][4] for name, j in like["cases"]]
     counts = np.array(own["blobs in frames 1-7, steps 0, 20, 50"][1])
     known = everything["representing"]["cases"].values()
@@ -187,6 +190,7 @@ def derived(everything: dict[str, Any]) -> dict[str, Any]:
         "controls": percent(like["controls"]),
         "end": percent(one[-1][:3]),
         "two given frames": percent(two[at_20][:3]),
+        "both": ", ".join(percent(shares) for shares in both),
         "several": percent([min(several), max(several)]),
         "several, post": percent([(counts > 1).mean()]),
         "extra, post": len(own["extra blobs, in frame"]),

@@ -8,8 +8,8 @@ half width is. Here are 20 seeds for each range and recipe (four times --seeds, 
 told apart), and squares of half the size at half the range. A seed folds if any cell of its latent
 grid is turned over. It is "cut straight" if one straight line through the plane of true centres
 separates turned cells from others: two sections, one of them mirrored, as in the post's figure. With
-hard edges the grid of range 0.2, half a pixel wide, holds frames that are the same, and their cells
-turn over by chance.
+hard edges neighbours half a pixel apart, in the grid of range 0.2, look the same, and cells between
+them have no sign but by chance.
 """
 
 from dataclasses import replace
@@ -92,11 +92,12 @@ def draw(numbers: dict[str, Any]) -> Figure:
     folding.set_title("The less squares overlap, the more\nseeds fold; blur mostly prevents it")
     warping.plot([1, 2, 4], POST_WARP, "k*", ms=10)
     warping.set(yscale="log", ylabel="warp, each seed")
-    warping.set_title("The post's series (stars) lies among\nthe seeds of the plain decoder")
+    warping.set_title("The post's warps (stars) lie among\nthose of the plain decoder")
     for plot in (folding, warping):
         plot.set(xscale="log", xlabel="range / half width")
         plot.set_xticks([1, 2, 4], ["1", "2", "4"])
         plot.minorticks_off()
+    warping.set_yticks([0.003, 0.01, 0.03, 0.1, 0.3], ["0.003", "0.01", "0.03", "0.1", "0.3"])
     figure.legend(loc="outside lower center", ncols=2)
     return figure
 

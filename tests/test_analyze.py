@@ -64,18 +64,16 @@ def test_shares_are_those_of_the_decoded_samples(checkpoints, tiny, monkeypatch)
     monkeypatch.setattr(analyze, "count_blobs", count)
     settings, space = tiny_settings(checkpoints), tiny[1]
     measured = analyze.measure_blobs(settings)
-    rng = np.random.default_rng((settings.seed, 5))
-    samples = sample(*tiny, 4, rng)
-    noise = torch.from_numpy(rng.standard_normal((4, 7), dtype=np.float32))
+    samples = sample(*tiny, 4, np.random.default_rng((settings.seed, 5)))
     for told, latents in [
-        (measured["null"], noise),
         *((measured["state"][k], samples.states[k]) for k in (0, 20, 50)),
         *((measured["posterior mean"][k], samples.posterior_means[k]) for k in (0, 20, 50)),
     ]:
         counts = count(space.decode(latents).numpy())
         shares = [(counts == 0), (counts == 1), (counts == 2), (counts >= 3)]
         np.testing.assert_allclose(told, np.mean(shares, axis=(1, 2)))
-    shown = [decode_videos(space, samples, samples.states[k])[0] for k in (0, 20, 50)]
+    given, states = samples.given_centers, samples.states
+    shown = [decode_videos(space, given, states[k])[0] for k in (0, 20, 50)]
     np.testing.assert_allclose(measured["picture"], shown, atol=1e-5)
 
 

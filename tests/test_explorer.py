@@ -209,5 +209,5 @@ def test_keys_step_and_play(visit, built):
 def test_bad_output_is_told_before_the_work(tmp_path):
     process = run_process(ROOT, "-m", "explorer", "--out", tmp_path / "missing/index.html")
     assert process.returncode == 2 and "can't be written" in process.stdout + process.stderr
-    with pytest.raises(ValueError, match="must be the name of a .html file"):
+    with pytest.raises(OSError, match="must be the name of a .html file"):
         ExplorerSettings(out=tmp_path / "page.txt")

@@ -27,7 +27,7 @@ def samples(learned) -> Samples:
 
 
 def test_videos_follow_a_true_orbit(learned, samples):
-    frames = decode_videos(learned[1], samples, samples.states[-1])
+    frames = decode_videos(learned[1], samples.given_centers, samples.states[-1])
     distance = np.linalg.norm(
         center(frames)[:, None] - orbits(samples.given_centers[:, 0]), axis=-1
     )

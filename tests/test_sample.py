@@ -59,7 +59,7 @@ def test_two_given_frames_tell_the_direction(tiny):
     np.testing.assert_allclose(samples.given_centers, path[:, :2], atol=1e-12)
     expected = space.encode(path[:, 2:]).flatten(1)
     torch.testing.assert_close(samples.states[-1], expected, rtol=1e-4, atol=1e-4)
-    frames = decode_videos(space, samples, samples.states[-1])
+    frames = decode_videos(space, samples.given_centers, samples.states[-1])
     np.testing.assert_array_equal(frames[:, :2], render(samples.given_centers))
     np.testing.assert_array_equal(frames[:, 2:], space.decode(samples.states[-1]).numpy())
 
@@ -88,7 +88,7 @@ def test_the_files_show_the_samples(write, tiny, tmp_path):
     np.testing.assert_array_equal(arrays["first_centers"], samples.given_centers[:, 0])
     readouts = {"state_frames": samples.states, "posterior_mean_frames": samples.posterior_means}
     for name, latents in readouts.items():
-        shown = [decode_videos(tiny[1], samples, latents[k]) for k in (0, 3, 4)]
+        shown = [decode_videos(tiny[1], samples.given_centers, latents[k]) for k in (0, 3, 4)]
         np.testing.assert_array_equal(arrays[name], shown)
         np.testing.assert_array_equal(arrays[name][-1], arrays["frames"])
     gif = iio.imread(tmp_path / "o.gif", index=None, mode="L")[:, 1::3, 1::3]

@@ -35,13 +35,15 @@ def test_contrast_of_known_videos():
     def told(*videos):
         return contrast(np.stack(videos), taken, other)
 
-    assert told(ccw, ccw) == [0, 0, 1, 0, 0]  # one direction each: nothing at the other place
-    assert told(ccw, np.maximum(ccw, cw)) == [0.5, 0, 1, 0, 0.5]  # the second shows both
-    assert told(cw, cw) == [1, 0, 0, 0, 0]
+    assert told(ccw, ccw) == [0, 0, 1, 0, 0, 0, 0]  # one direction each: nothing at the other place
+    assert told(ccw, np.maximum(ccw, cw)) == [0.5, 0, 1, 0, 0.5, 0.5, 0]  # the second shows both
+    assert told(cw, cw) == [1, 0, 0, 0, 0, 0, 0]
     beside = render(turned(CW, 22.5))  # each video at one of the two control places
-    assert told(beside, beside) == [0, 0.5, 0, 0, 0]
+    assert told(beside, beside) == [0, 0.5, 0, 0, 0, 0, 0]
     three = np.maximum.reduce([ccw, cw, render(-CCW)])  # frames 4 have two as well
-    assert told(three, ccw) == [0.5, 0, 1, 0.5, 0.5]
+    assert told(three, ccw) == [0.5, 0, 1, 0.5, 0.5, 0.5, 0]
+    with_control = np.maximum(ccw, beside)
+    assert told(with_control, ccw)[5:] == [0, 0.25]
 
 
 def test_light_at_known_places():
@@ -88,7 +90,7 @@ def test_recipes_to_compare_with_are_chosen_by_their_finished_videos_alone():
     numbers = {}
     for k, name in enumerate(post_recipe.SCALES):
         errors = [9.0, 9.0, 9.0, 1.96 * (1.6, 1.4, 1.1, 1.6)[k]]
-        state = np.zeros((4, len(post_recipe.STEPS), 5))
+        state = np.zeros((4, len(post_recipe.STEPS), 7))
         state[3, post_recipe.STEPS.index(20), :2] = [0.1 * k, 0.01 * k]
         case = {"centre error": {"mean": errors}, "state": {"mean": state.tolist()}}
         numbers[f"d = 100, MLP, {name}"] = case
