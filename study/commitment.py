@@ -145,8 +145,8 @@ def draw(numbers: dict[str, Any]) -> Figure:
         side, offset = ("left", 8) if name in ON_THE_RIGHT else ("right", -8)
         line.annotate(name, point, (offset, -3), textcoords="offset points", ha=side)
     line.set(xlabel="predicted: $t_S$, in steps of 50", ylabel="direction decided, in steps of 50")
-    line.set_title("Decided at $t_S$; by the learned flow\nat large d a little later")
-    line.set(xscale="log", yscale="log", xlim=(0.6, 80), ylim=(2, 30))
+    line.set_title("Half a bit is left at $t_S$; in the learned\nflow at large d a little later")
+    line.set(xscale="log", yscale="log", xlim=(0.4, 60), ylim=(2, 30))
     for axis in (line.xaxis, line.yaxis):
         axis.set_ticks([3, 5, 10, 20], ["3", "5", "10", "20"])
         axis.set_minor_locator(NullLocator())
@@ -160,13 +160,14 @@ def draw(numbers: dict[str, Any]) -> Figure:
         mean = kept["mean"][1]
         for times, marker in ((1, "*"), (2, "X")):
             step = 50 * times * numbers[name]["t_S"]["mean"]
-            branching.plot(step, np.interp(step, BRANCH_STEPS, mean), marker, ms=10, color=color)
+            here = np.interp(step, BRANCH_STEPS, mean, right=np.nan)
+            branching.plot(step, here, marker, ms=10, color=color)
     branching.plot([], [], "k--", lw=1.2, label="the same, exact flow")
     branching.plot([], [], "k*", ms=10, label="at $t_S$")
     branching.plot([], [], "kX", ms=10, label="at twice $t_S$")
     branching.set(xlabel="sampling step k whose noise is drawn anew")
     branching.set(ylabel="share that keeps the direction")
-    branching.set_title("Fresh noise still turns some videos at $t_S$,\nfew at twice that time")
+    branching.set_title("Fresh noise still turns some videos at $t_S$,\nfewer at twice that time")
     branching.legend(loc="lower right")
     return figure
 

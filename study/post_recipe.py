@@ -219,9 +219,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
         corner = (column - 0.48, row - 0.48)
         phase.add_patch(Rectangle(corner, 0.96, 0.96, fill=False, lw=2))
     phase.set(xlabel="training steps", ylabel="spread of the latents, d = 100")
-    phase.set_title(
-        "Step 20, other place minus controls (error\nof the finished videos; framed: like the post's)"
-    )
+    phase.set_title("Step 20: other place minus controls\n(videos' error; framed: like the post's)")
     case, i = numbers["like the post"]["nearest"]
     draw_places(places, STEPS, numbers[case]["state"]["mean"][i])
     control = numbers[f"{case}, two given frames"]["state"]["mean"][i]
@@ -230,7 +228,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
     places.set_ylabel("frames with a square there")
     name = case.removeprefix("d = 100, MLP, ").capitalize()
     places.set_title(
-        f"{name}, {LENGTHS[i]} training steps: some at the\nother place, none if two frames are given"
+        f"{name}, {LENGTHS[i]} steps: some at the\nother place, none with two given frames"
     )
     figure.legend(loc="outside lower center", ncols=4)
     return figure

@@ -180,12 +180,12 @@ def draw(numbers: dict[str, Any]) -> Figure:
         seen.plot(x, y, marker, color=color, label=f"d = 2 to 100, {depth} hidden layers")
         if depth == 0:
             for dim, *point in zip(DIMS, x, y):
-                offset = (-7, 2) if dim < 16 else (7, -9)
-                side = "right" if dim < 16 else "left"
-                seen.annotate(f"{dim}", point, offset, textcoords="offset points", ha=side)
+                if dim not in (3, 64):  # beside their neighbours
+                    seen.annotate(f"{dim}", point, (6, -10), textcoords="offset points")
     cases = [numbers["cases"][f"d = {dim}, plain"] for dim in (2, 100)]
     x, y = ([value["midpoints"]["mean"] for value in cases], [v["shown"]["mean"][1] for v in cases])
     seen.plot(x, y, "x", color=BLUE, label="plain, d = 2 and 100")
+    seen.set_xlim(-0.05, 1.12)
     seen.set(xlabel="decoder alone: midpoints with two squares")
     seen.set(ylabel="two squares in the posterior mean, step 0")
     seen.set_title("What is seen is what the decoder draws\nfor midpoints (numbers: d)")
