@@ -191,7 +191,7 @@ def derived(everything: dict[str, Any]) -> dict[str, Any]:
         "end": percent(one[-1][:3]),
         "two given frames": percent(two[at_20][:3]),
         "both": ", ".join(percent(shares) for shares in both),
-        "several": percent([min(several), max(several)]),
+        "several": percent([min(several), max(several)]).replace(" / ", " to "),
         "several, post": percent([(counts > 1).mean()]),
         "extra, post": len(own["extra blobs, in frame"]),
     }

@@ -216,6 +216,13 @@ def test_a_folder_that_cannot_be_written_to(line, command, monkeypatch, no_train
     assert status == 2 and "Permission denied" in err
 
 
+def test_an_error_in_the_code_keeps_its_traceback(command, monkeypatch):
+    """As when a reader changes it: one line would hide where it is."""
+    monkeypatch.setattr(data, "orbits", lambda centers: centers.reshape(7, -1))
+    with pytest.raises(ValueError, match="reshape"):
+        command("data")
+
+
 def test_the_flow_carries_its_autoencoder(folder, tiny, no_training):
     """So that the two can't disagree: the autoencoder's own file isn't needed any more."""
     checkpoint_path(coder_settings(folder)).unlink()
