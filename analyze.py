@@ -139,7 +139,7 @@ def measure_blobs(settings: FlowSettings) -> dict[str, Any]:
         counts = np.minimum(count_blobs(space.decode(latents).numpy()), 3)
         return np.bincount(counts.ravel(), minlength=4) / counts.size
 
-    given = samples.given_centers.repeat(3, axis=0)[:3]  # of the first video
+    given = samples.given_centers[[0, 0, 0]]  # of the first video
     return {
         "state": [shares(x) for x in samples.states],
         "posterior mean": [shares(mean) for mean in samples.posterior_means],
@@ -207,7 +207,8 @@ def measure_grid(settings: AutoencoderSettings) -> dict[str, Any]:
 
 
 def draw_geometry(numbers: dict[str, Any], grids: dict[str, np.ndarray]) -> Figure:
-    """The latent grid for each recipe (down) and range (across), coloured by the true x and y."""
+    """The latent grid for each recipe (down) and range (across), coloured by the true x and y; below,
+    its warp and fold."""
     ranges = len(grids) // len(RECIPES)
     figure = Figure((max(2.77 * ranges, 4), 6.4), layout="constrained")
     figure.suptitle(
@@ -217,12 +218,12 @@ def draw_geometry(numbers: dict[str, Any], grids: dict[str, np.ndarray]) -> Figu
     pairs = figure.subplots(len(RECIPES), 2 * ranges).reshape(-1, 2)
     for pair, (name, latents) in zip(pairs, grids.items(), strict=True):
         pair[0].set_title(name, fontsize=10, loc="left")
-        for axis, (plot, measure) in enumerate(zip(pair, ("warp", "fold"))):
+        for axis, (plot, key) in enumerate(zip(pair, ("warp", "fold"))):
             for lines in (latents, latents.swapaxes(0, 1)):
                 plot.plot(lines[..., 0], lines[..., 1], color=GREY, lw=0.4, zorder=1)
             color = grid_centers(1)[..., axis]
             plot.scatter(latents[..., 0], latents[..., 1], c=color, s=3, zorder=2)
-            plot.set_xlabel(f"{measure} {numbers[name][measure]['seeds'][0]:.3f}")
+            plot.set_xlabel(f"{key} {numbers[name][key]['seeds'][0]:.3f}")
             plot.set(xticks=[], yticks=[], aspect="equal", adjustable="datalim")
     return figure
 
@@ -263,14 +264,15 @@ def over_seeds(runs: list[dict[str, Any]]) -> dict[str, Any]:
 def write(
     analysis: Callable[..., tuple[dict[str, Any], Figure]], settings: SweepSettings, name: str
 ) -> None:
-    """Run an analysis; write its numbers, with what they cost, and its figure."""
+    """Run an analysis; write its numbers, its minutes (what was trained before not counted), and its
+    figure."""
     settings.out_dir.mkdir(parents=True, exist_ok=True)
     check_output(settings.out_dir / f"{name}.png", ".png")
     start = time.monotonic()
     numbers, figure = analysis(settings)
     numbers["cost"] = {"minutes": (time.monotonic() - start) / 60, "cores": joblib.cpu_count()}
     text = json.dumps(numbers, default=lambda array: array.tolist())  # NumPy arrays
-    # all numbers are rounded to 4 digits, by reading them back
+    # floats get 4 significant digits, by reading them back
     short = json.loads(text, parse_float=lambda digits: float(f"{float(digits):.4g}"))
     with replacing(settings.out_dir / f"{name}.json") as temporary:
         temporary.write_text(json.dumps(short) + "\n")

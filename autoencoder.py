@@ -5,11 +5,11 @@
 A linear layer maps features to the d numbers, the latent, and another maps them back (more with
 --hidden-layers). The decoder has no activations between its upsampling layers, and its residual
 blocks start as the identity: without hidden layers it starts out affine and draws the mean of two
-latents as the mean of two frames, but for the clip to [0, 1] at its end, which lets black and white
-areas come out flat. The clip leaks: outside a small slope remains.
+latents as the mean of two frames. A clip to [0, 1] at its end then lets black and white areas come
+out flat. It leaks: outside a small slope remains.
 
 Squares that don't overlap look equally different however far apart they are, so the loss doesn't
-say which of them are near each other, and a 2-D latent space can end up torn. Blurring the training
+say which of them are near each other, and a 2-D latent space can end up folded or torn. Blurring the training
 images makes distant squares overlap. Over the first 60 % of the training the blur fades to nothing,
 and the leak shrinks (with a small leak from the start the error ends larger).
 """
@@ -47,7 +47,7 @@ class AutoencoderSettings(FrameSettings):
     embed_dim: int = 2
     """Numbers per frame, d, 1 to 512."""
     plain: bool = False
-    """As a control, a decoder with activations, and the usual first weights and learning rate."""
+    """As a control: decoder with activations, usual first weights, learning rate, weight decay."""
     hidden_layers: int = 0
     """Hidden fully connected layers (256 wide) before the latent, and again behind it, 0 to 8."""
     blur: float = 9.0
@@ -126,7 +126,7 @@ class Autoencoder(nn.Module):
     def decode(self, latents: Tensor, leak: float = LEAK) -> Tensor:
         """Latents (n, d) -> frames (n, 51, 51), clipped to [0, 1] but for a small share, the leak,
         of what lies outside, which lets gradients through."""
-        x = self.decoder(latents)[:, 0, 2:53, 2:53]  # the middle, 51 x 51
+        x = self.decoder(latents)[:, 0, 2:53, 2:53]  # cropped from 56 to 51
         clipped = x.clamp(0, 1)
         return clipped + leak * (x - clipped)
 
@@ -135,7 +135,7 @@ class Autoencoder(nn.Module):
 def encode_centers(model: Autoencoder, centers: np.ndarray, settings: FrameSettings) -> Tensor:
     """Render squares at the centres (..., 2) and encode them: latents (..., d)."""
     flat = centers.reshape(-1, 2)
-    batches = np.array_split(flat, max(1, len(flat) // 128))  # of 128 or more, to save memory
+    batches = np.array_split(flat, max(1, len(flat) // 128))  # in parts, to save memory
     latents = [model.encode(torch.from_numpy(render(batch, settings))) for batch in batches]
     return torch.cat(latents).reshape(*centers.shape[:-1], -1)
 
@@ -156,7 +156,7 @@ def train(settings: AutoencoderSettings) -> Autoencoder:
     step, mean squared error. The weight decay grows with d, up to 1: with little decay, at large d,
     the latents of neighbouring centres jitter, and the flow fits them less well."""
     torch.manual_seed(settings.seed)
-    rng = np.random.default_rng((settings.seed, 1))  # a number for each use of the seed
+    rng = np.random.default_rng((settings.seed, 1))  # 1: a stream of its own
     model = Autoencoder(settings)
     steps = settings.autoencoder_steps
     learning_rate, weight_decay = 7e-3, min(1, 0.1 + 0.01 * settings.embed_dim)

@@ -1,5 +1,5 @@
-"""Stage 1 of 5: the data. Videos of one white square that travels on a circle, in NumPy, as in the
-post by Ziming Liu (2026) that this repo reproduces.
+"""Stage 1 of 5: the data. Videos of one white square that travels on a circle, in NumPy, after the
+post by Ziming Liu (2026) that this repo rebuilds.
 
     python data.py --gif data.gif        # sixteen videos, side by side; takes a second
 
@@ -49,7 +49,7 @@ class FrameSettings:
     range: float = 0.8
     """Centres lie in [-range, range] in x and y; circles have radii from range/4 to range."""
     half_width: float = 0.2
-    """Half the side of the square; 0.2 is 5 pixels."""
+    """Half the side of the square, at least half a pixel, 0.02; 0.2 is 5 pixels."""
     hard_edges: bool = False
     """Black and white pixels only, as in the post; else grey ones at the edges."""
 
@@ -84,7 +84,7 @@ def render(
     """
     offset = np.asarray(centers, dtype=np.float64)[..., None] - np.linspace(-1, 1, FRAME_SIZE)
     coverage = np.clip((settings.half_width - np.abs(offset)) / PIXEL + 0.5, 0, 1)  # (..., 2, 51)
-    if settings.hard_edges:  # the 1e-9: of two pixels right on opposite edges only one counts
+    if settings.hard_edges:  # 1e-9: of two opposite edges on pixel middles, one counts
         coverage = (np.abs(offset - 1e-9) <= settings.half_width).astype(np.float64)
     if blur > 0:
         coverage = gaussian_filter1d(coverage, blur, mode="constant")
@@ -160,7 +160,8 @@ def check_output(path: Path, suffix: str) -> None:
 
 def run(main: Callable[[Any], None], settings_type: Any) -> None:
     """Call main with the settings of the command line. tyro reports bad settings. Troubles with
-    files and diverged trainings are one line, and exit status 2 (130 after Ctrl-C)."""
+    files, diverged trainings and missing packages are one line, and exit status 2 (130 after
+    Ctrl-C)."""
     try:
         main(tyro.cli(settings_type))
     except KeyboardInterrupt:

@@ -37,7 +37,7 @@ LEARNING_RATE = 5e-3
 BATCH_SIZE = 256
 NUM_ORBITS = 1024  # circles that the training videos run on
 LOSS_FLOOR = 0.2  # floor on 1 - t in the loss weight 1 / (1 - t)^2: else t near 1 dominates
-METRIC_FLOOR = 0.05  # such a floor where the loss is measured
+METRIC_FLOOR = 0.05  # the same in loss_by_time(), smaller
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class FlowNetwork(nn.Module):
 
     By Bayes' rule the log odds of the directions are t x_t . (z_ccw - z_cw) / (1 - t)^2, with one
     given frame and even prior odds (|z_ccw| = |z_cw|, because they hold the same frames). And
-    z_ccw - z_cw depends on the given frame: a product of two inputs. So the context (given frame
+    z_ccw - z_cw depends on the given frame, which must thus multiply x_t: the context (given frame
     and time) scales and shifts the features of x_t, twice (FiLM, arXiv:1709.07871).
     """
 
@@ -132,7 +132,7 @@ class FlowNetwork(nn.Module):
 
 def random_times(n: int) -> Tensor:
     """Training times (n, 1) in [0, 1]: a quarter crowds towards t = 0, where the direction is open,
-    the others towards t = 1, where the loss weighs most (how much, LOSS_FLOOR limits)."""
+    the others towards t = 1, where the loss weighs most (up to LOSS_FLOOR's limit)."""
     u = torch.rand(n, 1)
     return torch.where(torch.rand(n, 1) < 0.25, u**3, 1 - u**2)
 
@@ -206,7 +206,7 @@ def loss_by_time(network: FlowNetwork, space: LatentSpace) -> dict[str, list[flo
     """Losses by bins of "t" in [0.025, 0.975], per coordinate, on 1024 fresh videos: the network's
     "loss"; the "irreducible" one, which even the exact flow has, because x_t doesn't tell all; and
     the "excess", the network's squared distance from the exact flow. Weighted by 1 / (1 - t)^2
-    (with METRIC_FLOOR) they are losses of the velocity. loss = irreducible + excess, but for
+    they are, but for METRIC_FLOOR, losses of the velocity. loss = irreducible + excess, but for
     chance."""
     settings, n = space.settings, 1024
     torch.manual_seed(settings.seed + 1)

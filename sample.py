@@ -101,7 +101,7 @@ def sample(
     """Sample n videos from random first frames, with the network or, if None, the exact flow."""
     settings = space.settings
     centers = random_first_centers(n, rng, settings.range)
-    direction = (rng.random(n) >= settings.ccw_share).astype(int)  # matters for two given frames
+    direction = (rng.random(n) >= settings.ccw_share).astype(int)  # used if two frames are given
     exact = exact_flow(space, centers, torch.from_numpy(direction))
     size = exact.continuations.shape[2]
     noise = torch.from_numpy(rng.standard_normal((n, size), dtype=np.float32))
