@@ -207,8 +207,7 @@ def measure_grid(settings: AutoencoderSettings) -> dict[str, Any]:
 
 
 def draw_geometry(numbers: dict[str, Any], grids: dict[str, np.ndarray]) -> Figure:
-    """The latent grid for each recipe (down) and range (across), coloured by the true x and y; below,
-    its warp and fold."""
+    """Latent grids of each recipe (down) and range (across); below, their warp and fold."""
     ranges = len(grids) // len(RECIPES)
     figure = Figure((max(2.77 * ranges, 4), 6.4), layout="constrained")
     figure.suptitle(
@@ -264,8 +263,7 @@ def over_seeds(runs: list[dict[str, Any]]) -> dict[str, Any]:
 def write(
     analysis: Callable[..., tuple[dict[str, Any], Figure]], settings: SweepSettings, name: str
 ) -> None:
-    """Run an analysis; write its numbers, its minutes (what was trained before not counted), and its
-    figure."""
+    """Run an analysis; write its numbers, the minutes that it took, and its figure."""
     settings.out_dir.mkdir(parents=True, exist_ok=True)
     check_output(settings.out_dir / f"{name}.png", ".png")
     start = time.monotonic()

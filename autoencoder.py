@@ -9,9 +9,9 @@ latents as the mean of two frames. A clip to [0, 1] at its end then lets black a
 out flat. It leaks: outside a small slope remains.
 
 Squares that don't overlap look equally different however far apart they are, so the loss doesn't
-say which of them are near each other, and a 2-D latent space can end up folded or torn. Blurring the training
-images makes distant squares overlap. Over the first 60 % of the training the blur fades to nothing,
-and the leak shrinks (with a small leak from the start the error ends larger).
+say which of them are near each other, and a 2-D latent space can end up folded or torn. Blurring
+the training images makes distant squares overlap. Over the first 60 % of the training the blur
+fades to nothing, and the leak shrinks (with a small leak from the start the error ends larger).
 """
 
 import contextlib

@@ -159,9 +159,9 @@ def check_output(path: Path, suffix: str) -> None:
 
 
 def run(main: Callable[[Any], None], settings_type: Any) -> None:
-    """Call main with the settings of the command line. tyro reports bad settings. Troubles with
-    files, diverged trainings and missing packages are one line, and exit status 2 (130 after
-    Ctrl-C)."""
+    """Call main with the settings of the command line. tyro reports bad settings; a file that
+    can't be used, a missing package or a diverged training is one line. Then the exit status is 2,
+    after Ctrl-C 130."""
     try:
         main(tyro.cli(settings_type))
     except KeyboardInterrupt:
