@@ -5,6 +5,7 @@ import pytest
 import torch
 from conftest import FEW, changed
 
+import autoencoder
 import flow
 from data import orbits, random_first_centers
 from flow import ExactFlow, FlowNetwork, FlowSettings, exact_flow, random_latent_videos
@@ -31,6 +32,15 @@ def test_posterior_is_bayes_rule(t):
     torch.testing.assert_close(exact.posterior(x, time), expected, rtol=0, atol=1e-9)
     mean = (expected[:, :, None] * exact.continuations).sum(1)
     torch.testing.assert_close(exact.posterior_mean(x, time), mean)
+
+
+def test_latents_are_the_autoencoders_moved_and_scaled(tiny):
+    space, centers = tiny[1], 0.7 * orbits(np.array([[0.3, 0.9], [0.5, -0.1]]))[:, 0]
+    raw = autoencoder.encode_centers(space.coder, centers, space.settings)
+    latents = space.encode(centers)
+    torch.testing.assert_close(latents, (raw - space.mean) / space.unit)
+    expected = space.coder.decode(raw.flatten(0, 1)).reshape(2, 8, 51, 51)
+    torch.testing.assert_close(space.decode(latents.flatten(1)), expected.detach())
 
 
 @pytest.mark.parametrize("given", [1, 2])
@@ -94,6 +104,11 @@ def test_the_networks_block_starts_as_the_identity_and_the_context_scales_and_sh
             outputs.append(network(*inputs))
             modulation.add_(1)
             assert (network(*inputs) - outputs[-1]).abs().max() > 0.01
+        for parameter in network.modulation[-1].parameters():
+            parameter.zero_()  # scale and shift nothing: the features pass all the same
+        plain = network(*inputs)
+        network.fc1.weight.mul_(2)
+        assert (network(*inputs) - plain).abs().max() > 0.01
 
 
 def test_random_times_crowd_at_both_ends():
@@ -161,6 +176,9 @@ def test_loss_is_irreducible_plus_a_known_excess(tiny, monkeypatch):
     monkeypatch.setattr(flow, "exact_flow", remembered)
     losses = flow.loss_by_time(network, changed(tiny[1], ccw_share=0.9))
     assert losses["t"] == pytest.approx(np.linspace(0.0725, 0.9275, 10))
+    # near t = 0 all that is known is the prior, whose variance is 0.9 * 0.1
+    ccw, cw = network.exact.continuations.unbind(1)
+    assert 0.06 < losses["irreducible"][0] / ((ccw - cw) ** 2).mean() < 0.14
     for t, loss, irreducible, excess in zip(*losses.values(), strict=True):
         nearby = 1 - (t + 0.0475 * np.linspace(-1, 1, 1001))
         weights = 1 / nearby.clip(flow.METRIC_FLOOR) ** 2
