@@ -58,8 +58,8 @@ class SweepSettings:
     flow_steps: int = FlowSettings.flow_steps
     """Training steps of each flow."""
     dask: str | None = None
-    """Address of a Dask scheduler to work on, such as tcp://10.0.0.1:8786. Its workers need these
-    files and the checkpoint folder."""
+    """Address of a Dask scheduler to work on, such as tcp://10.0.0.1:8786. It and its workers need
+    these files on their path, and the checkpoint folder."""
 
     def __post_init__(self) -> None:
         check_range(1, 100, seeds=self.seeds)
