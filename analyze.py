@@ -210,10 +210,8 @@ def draw_geometry(numbers: dict[str, Any], grids: dict[str, np.ndarray]) -> Figu
     """Latent grids of each recipe (down) and range (across); below, their warp and fold."""
     ranges = len(grids) // len(RECIPES)
     figure = Figure((max(2.77 * ranges, 4), 6.4), layout="constrained")
-    figure.suptitle(
-        "The latents of a grid of squares, seed 0; of each two plots the left one is\n"
-        "coloured by the true x, the right one by y"
-    )
+    title = "Latents of a grid of squares, seed 0\n(left of each two: coloured by x, right: by y)"
+    figure.suptitle(title, fontsize=11)
     pairs = figure.subplots(len(RECIPES), 2 * ranges).reshape(-1, 2)
     for pair, (name, latents) in zip(pairs, grids.items(), strict=True):
         pair[0].set_title(name, fontsize=10, loc="left")

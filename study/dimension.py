@@ -4,7 +4,7 @@
 
 The null is decoded noise. Some cases show on what "one square" depends besides d: a decoder with
 two hidden layers at d = 100, latents that are much smaller than the noise at d = 2, and the plain
-decoder at both.
+decoder at both, whose weight decay doesn't depend on d.
 """
 
 from typing import Any
@@ -21,7 +21,6 @@ from study import command, means
 from study.representing import DIMS
 
 DEEP, SMALL = "d = 100, two hidden layers", "d = 2, latent scale 0.3"
-PLAIN = "d = {}, plain"  # the same decoder, but for d, and the same weight decay
 
 
 def measure_squares(settings: FlowSettings) -> dict[str, Any]:
@@ -47,7 +46,7 @@ def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
     cases[DEEP] = settings.flows(embed_dim=100, hidden_layers=2)
     cases[SMALL] = settings.flows(embed_dim=2, latent_scale=0.3)
     for dim in (2, 100):
-        cases[PLAIN.format(dim)] = settings.flows(embed_dim=dim, **RECIPES["plain"])
+        cases[f"d = {dim}, plain"] = settings.flows(embed_dim=dim, **RECIPES["plain"])
     numbers = means(measure(measure_squares, cases, settings.dask))
     return numbers, draw(numbers)
 
@@ -64,7 +63,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
         values = [numbers[f"{dim}"][name] for dim in DIMS]
         mean, std = ([value[kind] for value in values] for kind in ("mean", "std"))
         plot.errorbar(DIMS, mean, std, fmt="o-", ms=4, capsize=2, color=color, label=label)
-    for name, dim, marker in ((DEEP, 107, "^"), (SMALL, 2, "v")):
+    for name, dim, marker in ((DEEP, 107, "^"), (SMALL, 2, "v")):  # beside 100
         mean, std = (numbers[name]["null"][kind] for kind in ("mean", "std"))
         label = f"decoded noise, {name}"
         plot.errorbar(dim, mean, std, fmt=marker, color=ORANGE, mfc="none", ms=9, label=label)

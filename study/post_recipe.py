@@ -2,9 +2,10 @@
 
     python -m study.post_recipe      # figures/post_recipe.png and .json
 
-The post's text doesn't state its networks (its notebook was not used). This is a plain guess: an ordinary autoencoder on black and
-white squares; latents as they come ("raw") or scaled to a standard deviation of 1, 2 or 4; an MLP
-that predicts the velocity, trained at uniform t with the plain loss and Adam at a constant rate.
+The post's text doesn't state its networks (its notebook was not used). This is a plain guess: an
+ordinary autoencoder on black and white squares; latents as they come ("raw") or scaled to a
+standard deviation of 1, 2 or 4; an MLP that predicts the velocity, trained at uniform t with the
+plain loss and Adam at a constant rate.
 Beside it stands this repo's flow on the same latents. Counted are blobs at the place of the
 direction that is not taken, with controls beside it (see superposition.py), over the length of the
 training. In the negative control two frames are given, so that there is no other direction.
