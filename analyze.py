@@ -1,58 +1,75 @@
-"""Stage 5 of 5: counting squares, and looking at the plane of latents, over several seeds.
+"""Stage 5 of 5: counting squares, and looking at the latents of a grid of squares.
 
-    python analyze.py blobs        # figures/blobs.png and .json: squares per frame, step by step
-    python analyze.py geometry     # figures/geometry.png and .json: a grid of 21 x 21 squares,
-                                   # encoded (d = 2), over ranges of centres
+    python analyze.py blobs                 # out/blobs.png and .json: squares per frame, step by step
+    python analyze.py geometry              # out/geometry.png and .json: the latent plane at d = 2
+    python analyze.py blobs --seeds 1       # a quick look: one seed in place of five
 
-What is missing is trained first, one thread each, on all cores or on a Dask cluster. The pictures
-show seed 0. What goes further stands in study/ and uses the same tools.
+You need to have read sample.py.
+
+The post says two things that can be measured. First, with d = 2 there is always exactly one square, at
+every sampling step; with d = 100 there are several at intermediate steps. So we count the squares in
+each frame: bright pieces ("blobs") that hang together. One trap has to be avoided. The state of step 0
+is nothing but decoded noise. If the decoder draws one square whatever it is given, then "always one
+square" says something about the decoder and nothing about the flow. So decoded noise is what the later
+steps have to be compared with (in statistics, the null).
+
+Second, with d = 2 the latents of a grid of squares should form a grid again, but are a clean one only
+if the centres of the squares lie close together; over a larger range they are warped or torn. So we
+encode such a grid for three ranges of centres, and measure how far it is from a clean one.
+
+One trained network is one picture and not a result. So everything is done for five seeds, each with
+networks of its own. Networks that are missing are trained first, one on each core of the machine.
+The study in study/ goes further, with the same tools.
 """
 
 import contextlib
 import io
 import json
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import joblib
 import numpy as np
-import torch
 import tyro
 from matplotlib.figure import Figure
 from scipy import ndimage
 from torch import Tensor
 from tqdm import tqdm
 
-import autoencoder
-import flow
-from autoencoder import AutoencoderSettings, encode_centers
-from data import FRAME_SIZE, PIXEL, check_output, check_range, grid_centers, replacing, run
-from flow import FlowSettings
-from sample import decode_videos, draw_film_strip, sample
+from autoencoder import AutoencoderSettings, draw_latent_grid, encode_squares, trained_autoencoder
+from data import (
+    FRAME_SIZE,
+    PIXEL,
+    check_output,
+    check_range,
+    draw_film_strip,
+    grid_centers,
+    random_stream,
+    replacing,
+    run,
+    write_figure,
+)
+from flow import FlowSettings, trained_flow
+from sample import decode_videos, random_given_centers, sample
 
-# This repo's recipe without and with blur, and an ordinary decoder as a control
-RECIPES: dict[str, dict[str, Any]] = {
-    "no blur": {"blur": 0.0},
-    "blur": {},
-    "plain": {"plain": True, "blur": 0.0},
-}
-# Okabe and Ito's colours, told apart by colour-blind readers too
+# Okabe and Ito's colours, which colour-blind readers can tell apart, too
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#888888"
 
 
 @dataclass(frozen=True)
 class SweepSettings:
-    """What all measurements over seeds share."""
+    """What all measurements over several seeds share."""
 
     seeds: int = 5
     """How many seeds, 1 to 100."""
-    out_dir: Path = Path("figures")
-    """Folder for the figure and the JSON file; made if missing."""
+    out_dir: Path = Path("out")
+    """Folder for the figure and the numbers; made if it is missing."""
     checkpoint_dir: Path = Path("checkpoints")
-    """Folder of the trained networks; on a cluster, shared by the workers."""
+    """Folder of the trained networks. On a cluster it must be shared by the workers."""
     autoencoder_steps: int = AutoencoderSettings.autoencoder_steps
     """Training steps of each autoencoder."""
     flow_steps: int = FlowSettings.flow_steps
@@ -63,233 +80,352 @@ class SweepSettings:
 
     def __post_init__(self) -> None:
         check_range(1, 100, seeds=self.seeds)
-        self.flows()  # made now, so that bad settings are told before any work
+        self.flows()  # raises ValueError now, before any work, if one of the settings is bad
 
     def flows(self, **changes: Any) -> list[FlowSettings]:
-        """The settings of a flow, for each seed."""
-        names = ("checkpoint_dir", "autoencoder_steps", "flow_steps")
-        shared = {name: getattr(self, name) for name in names} | changes
-        return [FlowSettings(seed=seed, **shared) for seed in range(self.seeds)]
+        """The settings of one flow for each seed."""
+        return [
+            FlowSettings(
+                **{
+                    "seed": seed,
+                    "checkpoint_dir": self.checkpoint_dir,
+                    "autoencoder_steps": self.autoencoder_steps,
+                    "flow_steps": self.flow_steps,
+                    **changes,
+                }
+            )
+            for seed in range(self.seeds)
+        ]
 
 
 @dataclass(frozen=True)
 class AnalyzeSettings(SweepSettings):
-    """Count the squares in every frame, or look at the grid of squares in the latent plane."""
+    """What both analyses below share."""
 
-    what: tyro.conf.Positional[Literal["blobs", "geometry"]] = "blobs"
-    """Which of the two."""
+    retrain: bool = False
+    """Train the networks anew even if they are trained already."""
+
+
+# ---------------------------------------------------------------------------------------------
+# Blobs: how many squares does a frame show?
+
+
+@dataclass(frozen=True)
+class BlobsSettings(AnalyzeSettings):
+    """Count the squares in every frame, at every sampling step."""
+
     dims: tuple[int, ...] = (2, 100)
-    """Embedding dimensions, for blobs."""
-    ranges: tuple[float, ...] = (0.2, 0.4, 0.8)
-    """Ranges of centres, for geometry."""
+    """Embedding dimensions."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.cases():
-            raise ValueError("nothing to measure: name --dims or --ranges")
-
-    def cases(self) -> dict[str, list[FlowSettings]]:
-        """What is measured: the settings of the networks, one for each seed (geometry trains the
-        autoencoders only)."""
-        if self.what == "blobs":
-            return {f"{dim}": self.flows(embed_dim=dim) for dim in self.dims}
-        return {
-            f"{recipe}, range {range_}": self.flows(range=range_, **RECIPES[recipe])
-            for recipe in RECIPES
-            for range_ in self.ranges
-        }
+        if not self.dims:
+            raise ValueError("nothing to measure: name one of --dims")
+        for dim in self.dims:
+            self.flows(embed_dim=dim)
 
 
-def find_blobs(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Find the separate bright blobs of frames (n, 51, 51).
+def find_blobs(frame: np.ndarray) -> np.ndarray:
+    """Find the bright pieces of one frame (51, 51).
 
-    Clip to [0, 1]; a frame whose maximum is under 0.15 has no blobs; keep the pixels of at least
-    half of the maximum; a blob is a connected piece (corners connect) of at least 4 pixels. Squares
+    Clip it to [0, 1]. A frame whose brightest pixel is under 0.15 is unreadable: it has none. Else
+    keep the pixels that are at least half as bright as the brightest one. Pixels that touch, also
+    at a corner, belong together, and a blob is such a piece of at least 4 pixels. So two squares
     that touch are one blob.
 
     Returns:
-        For each blob the index of its frame (blobs,), and its middle (blobs, 2) as x and y.
+        The middle of each blob, (blobs, 2), as x and y.
     """
-    peak = np.clip(frames, 0, 1).max(axis=(1, 2), keepdims=True)
-    bright = (frames >= peak / 2) & (peak >= 0.15)
-    # pieces of the same frame only
-    within_a_frame = np.stack([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))])
-    labels, n = ndimage.label(bright, within_a_frame)
-    size = ndimage.sum_labels(bright, labels, np.arange(1, n + 1))
-    large = 1 + np.flatnonzero(size >= 4)
-    middles = ndimage.center_of_mass(bright, labels, large)
-    frame, row, column = np.reshape(middles, (-1, 3)).T
-    return frame.round().astype(int), np.stack([column * PIXEL - 1, 1 - row * PIXEL], axis=-1)
+    clipped = np.clip(frame, 0, 1)
+    brightest = clipped.max()
+    if brightest < 0.15:
+        return np.zeros((0, 2))
+    pieces, n = ndimage.label(clipped >= brightest / 2, structure=np.ones((3, 3)))
+    middles = []
+    for piece in range(1, n + 1):
+        row, column = np.nonzero(pieces == piece)
+        if len(row) >= 4:
+            middles.append([column.mean() * PIXEL - 1, 1 - row.mean() * PIXEL])
+    return np.array(middles).reshape(-1, 2)
 
 
 def count_blobs(frames: np.ndarray) -> np.ndarray:
     """How many blobs each frame shows: (..., 51, 51) -> integers (...)."""
-    stack = frames.reshape(-1, FRAME_SIZE, FRAME_SIZE)
-    return np.bincount(find_blobs(stack)[0], minlength=len(stack)).reshape(frames.shape[:-2])
+    flat = frames.reshape(-1, FRAME_SIZE, FRAME_SIZE)
+    counts = np.array([len(find_blobs(frame)) for frame in flat], dtype=int)
+    return counts.reshape(frames.shape[:-2])
 
 
 def measure_blobs(settings: FlowSettings) -> dict[str, Any]:
-    """Shares of the frames 1 to 7 of 40 videos with 0, 1, 2, and 3 or more squares, at each of the
-    steps 0 to 50, (51, 4), in the "state" (at step 0 that is decoded noise, the null) and in the
-    "posterior mean"; and, as "picture", the first video at steps 0, 20 and 50, (3, 8, 51, 51)."""
-    network, space = flow.load_or_train(settings)
-    samples = sample(network, space, 40, np.random.default_rng((settings.seed, 5)))
+    """Sample 40 videos and count the squares in their frames 1 to 7.
+
+    Returns:
+        "state" and "posterior mean": for each of the steps 0 to 50 the shares of the frames with 0,
+        1, 2, and 3 or more squares, (51, 4). In the state, step 0 is the null.
+        "picture": the first video, its state at steps 0, 20 and 50, (3, 8, 51, 51).
+    """
+    network, space = trained_flow(settings)
+    rng = random_stream(settings.seed, "counting")
+    samples = sample(network, space, random_given_centers(settings, 40, rng), rng)
 
     def shares(latents: Tensor) -> np.ndarray:
-        counts = np.minimum(count_blobs(space.decode(latents).numpy()), 3)
-        return np.bincount(counts.ravel(), minlength=4) / counts.size
+        counts = count_blobs(space.decode(latents).numpy())
+        return np.array(
+            [(counts == 0).mean(), (counts == 1).mean(), (counts == 2).mean(), (counts > 2).mean()]
+        )
 
-    given = samples.given_centers[[0, 0, 0]]  # of the first video
+    given = samples.given_centers[:1].repeat(3, axis=0)
     return {
-        "state": [shares(x) for x in samples.states],
-        "posterior mean": [shares(mean) for mean in samples.posterior_means],
+        "state": np.array([shares(state) for state in samples.states]),
+        "posterior mean": np.array([shares(mean) for mean in samples.posterior_means]),
         "picture": decode_videos(space, given, samples.states[[0, 20, 50], 0]),
     }
 
 
-def draw_blobs(numbers: dict[str, Any], strips: dict[str, np.ndarray]) -> Figure:
-    """For each dimension a film strip, and the shares of frames with 0, 1, 2, 3+ squares, the means
-    over the seeds with a band of one standard deviation."""
-    labels = {"no square": GREY, "1 square": BLUE, "2 squares": ORANGE, "3 or more": RED}
-    rows: list[Any] = []  # for each dimension a strip, and below it two plots
-    for dim in strips:
-        rows += [[f"film {dim}"] * 2, [f"state {dim}", f"posterior mean {dim}"]]
-    figure = Figure(figsize=(8.5, 5.5 * len(strips)), layout="constrained")
-    axes = figure.subplot_mosaic(rows)
-    for dim, strip in strips.items():
-        draw_film_strip(axes[f"film {dim}"], strip, (0, 20, 50), f"d = {dim}: the state, decoded")
-        for readout in ("state", "posterior mean"):
-            plot = axes[f"{readout} {dim}"]
-            shares = (numbers[dim][readout][kind].T for kind in ("mean", "std"))
-            for mean, std, (label, color) in zip(*shares, labels.items()):
-                plot.plot(mean, color=color, label=label)
-                band = (mean - std, mean + std)
-                plot.fill_between(range(len(mean)), *band, color=color, alpha=0.25, lw=0)
+def draw_blobs(numbers: dict[str, Any], pictures: dict[str, np.ndarray]) -> Figure:
+    """For each d the first video, and below it the shares of frames with 0, 1, 2, 3+ squares over
+    the steps: means over the seeds, with a band of one standard deviation to either side."""
+    kinds = {"no square": GREY, "1 square": BLUE, "2 squares": ORANGE, "3 or more": RED}
+    figure = Figure(figsize=(8.5, 5.5 * len(pictures)), layout="constrained")
+    for part, (dim, picture) in zip(
+        figure.subfigures(len(pictures), squeeze=False)[:, 0], pictures.items(), strict=True
+    ):
+        film, curves = part.subfigures(2)
+        rows = ["step 0", "step 20", "step 50"]
+        draw_film_strip(film.subplots(), picture, rows, f"d = {dim}: the state, decoded (seed 0)")
+        plots = curves.subplots(1, 2)
+        for plot, readout in zip(plots, ("state", "posterior mean"), strict=True):
+            mean, std = numbers[dim][readout]["mean"], numbers[dim][readout]["std"]  # (51, 4)
+            steps = np.arange(len(mean))
+            for i, (kind, color) in enumerate(kinds.items()):
+                low, high = mean[:, i] - std[:, i], mean[:, i] + std[:, i]
+                plot.plot(steps, mean[:, i], color=color, label=kind)
+                plot.fill_between(steps, low, high, color=color, alpha=0.25, lw=0)
             plot.set(xlabel="sampling step", ylabel="share of frames 1 to 7", ylim=(-0.02, 1.05))
-            plot.set_title(f"d = {dim}: squares in the {readout}")
-        axes[f"state {dim}"].set_xlabel("sampling step (at 0: decoded noise)")
-    plot.legend(loc="center right")
+            plot.set_title(f"d = {dim}: squares in the {readout}", fontsize=10)
+        plots[0].set_xlabel("sampling step (0 is decoded noise, the null)")
+        plots[1].legend(loc="center right")
     return figure
+
+
+def blobs(settings: BlobsSettings) -> tuple[dict[str, Any], Figure]:
+    """Count the squares for each d."""
+    cases = {
+        str(dim): settings.flows(embed_dim=dim, retrain=settings.retrain) for dim in settings.dims
+    }
+    runs = measure(measure_blobs, cases, settings.dask)
+    numbers = {dim: over_seeds(seeds) for dim, seeds in runs.items()}
+    print("share of frames 1 to 7 with exactly one square (mean over the seeds)")
+    print("     d   decoded noise   step 20   step 50   fewest at any step")
+    for dim, value in numbers.items():
+        one = value["state"]["mean"][:, 1]
+        print(f"{dim:>6}{one[0]:16.2f}{one[20]:10.2f}{one[50]:10.2f}{one.min():21.2f}")
+    return numbers, draw_blobs(numbers, {dim: seeds[0]["picture"] for dim, seeds in runs.items()})
+
+
+# ---------------------------------------------------------------------------------------------
+# Geometry: what becomes of a grid of squares in the latent plane?
+
+# This repo's autoencoder without and with the blur, and an ordinary one as a control
+RECIPES: dict[str, dict[str, Any]] = {
+    "no blur": {"blur": 0.0},
+    "blur": {},
+    "plain": {"plain": True, "blur": 0.0},
+}
+
+
+@dataclass(frozen=True)
+class GeometrySettings(AnalyzeSettings):
+    """Look at the latents of a grid of squares, at d = 2 (only autoencoders are trained)."""
+
+    ranges: tuple[float, ...] = (0.2, 0.4, 0.8)
+    """Ranges of the squares' centres."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.ranges:
+            raise ValueError("nothing to measure: name one of --ranges")
+        for center_range in self.ranges:
+            self.flows(center_range=center_range)
 
 
 def cell_areas(latents: np.ndarray) -> np.ndarray:
-    """Signed area of each cell of a latent grid, half the cross product of its diagonals:
-    (side, side, 2) -> (side - 1, side - 1)."""
-    one, other = (latents[1:, 1:] - latents[:-1, :-1], latents[1:, :-1] - latents[:-1, 1:])
-    return (one[..., 0] * other[..., 1] - one[..., 1] * other[..., 0]) / 2
+    """Signed area of each cell of a grid of latents: (side, side, 2) -> (side - 1, side - 1). It is
+    half the cross product of the cell's two diagonals, and its sign changes when the cell is turned
+    over, as a sheet of paper is where it is folded."""
+    diagonal = latents[1:, 1:] - latents[:-1, :-1]
+    other = latents[1:, :-1] - latents[:-1, 1:]
+    return (diagonal[..., 0] * other[..., 1] - diagonal[..., 1] * other[..., 0]) / 2
 
 
 def grid_measures(latents: np.ndarray, centers: np.ndarray) -> dict[str, float]:
-    """How far a grid of latents (side, side, 2) is from an affine image of its centres, (..., 2).
+    """How far the latents (side, side, 2) of a grid of squares are from a clean grid.
 
     Returns:
-        warp: 1 - R^2 of the best affine map from centres to latents, 0 to 1.
-        fold: share of grid cells whose signed area has the rarer sign, 0 to 0.5.
-        tear: the longest grid edge over the median one, at least 1.
+        warp: 1 - R^2 of the best affine map from centres (side, side, 2) to latents. 0 means that
+            the latents are the centres themselves, up to rotation, scale and shear.
+        fold: the share of the cells that are turned over: those whose signed area has the sign that
+            fewer cells have, 0 to 0.5.
+        tear: the longest edge of the grid over the median one, at least 1. Where the grid is torn,
+            neighbours lie far apart.
     """
     flat = latents.reshape(-1, 2)
     inputs = np.column_stack([centers.reshape(-1, 2), np.ones(len(flat))])
-    residual = flat - inputs @ np.linalg.lstsq(inputs, flat)[0]
+    affine, *_ = np.linalg.lstsq(inputs, flat)
+    residual = flat - inputs @ affine
     warp = (residual**2).sum() / ((flat - flat.mean(0)) ** 2).sum()
     area = cell_areas(latents)
     fold = min((area > 0).mean(), (area < 0).mean())
-    edges = [np.diff(latents, axis=axis).reshape(-1, 2) for axis in (0, 1)]
-    lengths = np.linalg.norm(np.concatenate(edges), axis=1)
-    return {"warp": warp, "fold": fold, "tear": lengths.max() / np.median(lengths)}
+    down, across = np.diff(latents, axis=0), np.diff(latents, axis=1)
+    edges = np.concatenate([down.reshape(-1, 2), across.reshape(-1, 2)])
+    length = np.linalg.norm(edges, axis=1)
+    return {"warp": warp, "fold": fold, "tear": length.max() / np.median(length)}
 
 
 def measure_grid(settings: AutoencoderSettings) -> dict[str, Any]:
-    """grid_measures() of the latents of the grid of centres, and the latents as "picture"."""
-    model = autoencoder.load_or_train(settings)
-    centers = grid_centers(settings.range)
-    latents = encode_centers(model, centers, settings).numpy()
+    """grid_measures() of a grid of 21 x 21 squares, and its latents as "picture"."""
+    model = trained_autoencoder(settings)
+    centers = grid_centers(settings.center_range)
+    latents = encode_squares(model, centers, settings).numpy()
     return {"picture": latents} | grid_measures(latents, centers)
 
 
-def draw_geometry(numbers: dict[str, Any], grids: dict[str, np.ndarray]) -> Figure:
-    """Latent grids of each recipe (down) and range (across); below, their warp and fold."""
-    ranges = len(grids) // len(RECIPES)
-    figure = Figure((max(2.77 * ranges, 4), 6.4), layout="constrained")
+def draw_geometry(
+    numbers: dict[str, Any], pictures: dict[str, np.ndarray], ranges: Sequence[float]
+) -> Figure:
+    """The latents of the grid for each recipe (down) and range (across), seed 0."""
+    figure = Figure((max(2.77 * len(ranges), 4), 6.6), layout="constrained")
     title = "Latents of a grid of squares, seed 0\n(left of each two: coloured by x, right: by y)"
     figure.suptitle(title, fontsize=11)
-    pairs = figure.subplots(len(RECIPES), 2 * ranges).reshape(-1, 2)
-    for pair, (name, latents) in zip(pairs, grids.items(), strict=True):
+    pairs = figure.subplots(len(RECIPES), 2 * len(ranges)).reshape(-1, 2)
+    for pair, (name, latents) in zip(pairs, pictures.items(), strict=True):
+        draw_latent_grid(pair, latents)
         pair[0].set_title(name, fontsize=10, loc="left")
-        for axis, (plot, key) in enumerate(zip(pair, ("warp", "fold"))):
-            for lines in (latents, latents.swapaxes(0, 1)):
-                plot.plot(lines[..., 0], lines[..., 1], color=GREY, lw=0.4, zorder=1)
-            color = grid_centers(1)[..., axis]
-            plot.scatter(latents[..., 0], latents[..., 1], c=color, s=3, zorder=2)
-            plot.set_xlabel(f"{key} {numbers[name][key]['seeds'][0]:.3f}")
-            plot.set(xticks=[], yticks=[], aspect="equal", adjustable="datalim")
+        pair[0].set_xlabel(f"warp {numbers[name]['warp']['seeds'][0]:.3f}")
+        pair[1].set_xlabel(f"fold {numbers[name]['fold']['seeds'][0]:.3f}")
     return figure
 
 
-def measure(
-    function: Callable[[Any], Any], cases: dict[str, Any], dask: str | None
-) -> dict[str, list[Any]]:
-    """Call the function on the settings of each network (it trains what is missing), one thread
-    each, on all cores or on a Dask cluster. Cases and results: name -> one for each seed."""
+def geometry(settings: GeometrySettings) -> tuple[dict[str, Any], Figure]:
+    """Measure the latent grid for each recipe and range."""
+    cases = {
+        f"{recipe}, range {center_range}": settings.flows(
+            center_range=center_range, retrain=settings.retrain, **changes
+        )
+        for recipe, changes in RECIPES.items()
+        for center_range in settings.ranges
+    }
+    runs = measure(measure_grid, cases, settings.dask)
+    numbers = {name: over_seeds(seeds) for name, seeds in runs.items()}
+    print("mean over the seeds         warp    fold    tear   (a clean grid: 0, 0, 1)")
+    for name, value in numbers.items():
+        warp, fold, tear = (value[key]["mean"] for key in ("warp", "fold", "tear"))
+        print(f"{name:<24}{warp:8.3f}{fold:8.3f}{tear:8.2f}")
+    pictures = {name: seeds[0]["picture"] for name, seeds in runs.items()}
+    return numbers, draw_geometry(numbers, pictures, settings.ranges)
 
-    def quietly(job: Any) -> Any:
-        torch.set_num_threads(1)
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            return function(job)  # the one progress bar below is enough
+
+# ---------------------------------------------------------------------------------------------
+# Plumbing, from here on: jobs over the cores, files, and the command line. A first reading can skip
+# it.
+
+
+def measure(
+    function: Callable[[Any], dict[str, Any]], cases: dict[str, Any], dask: str | None
+) -> dict[str, list[dict[str, Any]]]:
+    """Call a function on the settings of each network, on all cores or on a Dask cluster. (It trains
+    the networks that are missing.)
+
+    Args:
+        function: from the settings of one network to its results.
+        cases: name -> a list of settings, one for each seed.
+
+    Returns:
+        name -> a list of results, one for each seed.
+    """
+
+    def quietly(job: Any) -> tuple[dict[str, Any], list[str]]:
+        """The results, and what was said about checkpoints of older code. All else that the job
+        prints is dropped: the progress bar below is enough."""
+        errors = io.StringIO()
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors):
+            result = function(job)
+        return result, [line for line in errors.getvalue().splitlines() if line[:5] == "note:"]
 
     cluster: Any = contextlib.nullcontext()
     if dask is not None:
         from distributed import Client
 
         cluster = Client(dask, timeout=10)
+    jobs = [joblib.delayed(quietly)(job) for seeds in cases.values() for job in seeds]
     with cluster, joblib.parallel_config("dask" if dask else "loky", n_jobs=-1):
-        jobs = [joblib.delayed(quietly)(job) for seeds in cases.values() for job in seeds]
         runs = joblib.Parallel(return_as="generator")(jobs)
-        results = iter(list(tqdm(runs, function.__name__, len(jobs))))
-    return {name: [next(results) for _ in seeds] for name, seeds in cases.items()}
+        finished = list(tqdm(runs, function.__name__, len(jobs), unit="network"))
+
+    notes = sorted({line for _, lines in finished for line in lines})
+    if notes:
+        more = f" (and {len(notes) - 1} more networks)" if len(notes) > 1 else ""
+        print(notes[0] + more, file=sys.stderr)
+    results, at = {}, 0
+    for name, seeds in cases.items():
+        results[name] = [result for result, _ in finished[at : at + len(seeds)]]
+        at += len(seeds)
+    return results
 
 
 def over_seeds(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """The results of several seeds, all but "picture", as mean, standard deviation, and values."""
+    """Of each result but "picture": its mean and standard deviation over the seeds, and the value
+    of each seed."""
     numbers = {}
-    for name in [name for name in runs[0] if name != "picture"]:
-        array = np.array([run[name] for run in runs], dtype=float)
-        std = array.std(0, ddof=1) if len(runs) > 1 else 0 * array[0]
-        numbers[name] = {"mean": array.mean(0), "std": std, "seeds": array}
+    for name in runs[0]:
+        if name != "picture":
+            values = np.array([run[name] for run in runs], dtype=float)
+            std = values.std(0, ddof=1) if len(runs) > 1 else 0 * values[0]
+            numbers[name] = {"mean": values.mean(0), "std": std, "seeds": values}
     return numbers
 
 
+def rounded(numbers: Any) -> Any:
+    """The same numbers with four significant digits, as lists in place of NumPy arrays: what JSON
+    can hold."""
+    if isinstance(numbers, dict):
+        return {name: rounded(value) for name, value in numbers.items()}
+    if isinstance(numbers, np.ndarray | np.generic):
+        return rounded(numbers.tolist())
+    if isinstance(numbers, list | tuple):
+        return [rounded(value) for value in numbers]
+    return float(f"{numbers:.4g}") if isinstance(numbers, float) else numbers
+
+
 def write(
-    analysis: Callable[..., tuple[dict[str, Any], Figure]], settings: SweepSettings, name: str
+    analysis: Callable[[Any], tuple[dict[str, Any], Figure]], settings: SweepSettings, name: str
 ) -> None:
-    """Run an analysis; write its numbers, the minutes that it took, and its figure."""
+    """Run an analysis, and write its numbers, how long it took, and its figure."""
     settings.out_dir.mkdir(parents=True, exist_ok=True)
     check_output(settings.out_dir / f"{name}.png", ".png")
     start = time.monotonic()
     numbers, figure = analysis(settings)
-    numbers["cost"] = {"minutes": (time.monotonic() - start) / 60, "cores": joblib.cpu_count()}
-    text = json.dumps(numbers, default=lambda array: array.tolist())  # NumPy arrays
-    # floats get 4 significant digits, by reading them back
-    short = json.loads(text, parse_float=lambda digits: float(f"{float(digits):.4g}"))
+    minutes = (time.monotonic() - start) / 60
+    numbers["cost"] = {"minutes": minutes, "cores": joblib.cpu_count()}
     with replacing(settings.out_dir / f"{name}.json") as temporary:
-        temporary.write_text(json.dumps(short) + "\n")
-    with replacing(settings.out_dir / f"{name}.png") as temporary:
-        figure.savefig(temporary, format="png", dpi=100)
-    print(f"{settings.out_dir}/{name}.png and .json: {numbers['cost']['minutes']:.1f} minutes")
+        temporary.write_text(json.dumps(rounded(numbers)) + "\n")
+    write_figure(settings.out_dir / f"{name}.png", figure)
+    print(f"{settings.out_dir}/{name}.png and .json: {minutes:.1f} minutes")
 
 
-def analyze(settings: AnalyzeSettings) -> tuple[dict[str, Any], Figure]:
-    """Numbers and figure of blobs or geometry."""
-    blobs = settings.what == "blobs"
-    runs = measure(measure_blobs if blobs else measure_grid, settings.cases(), settings.dask)
-    numbers = {name: over_seeds(seeds) for name, seeds in runs.items()}
-    pictures = {name: seeds[0]["picture"] for name, seeds in runs.items()}
-    return numbers, (draw_blobs if blobs else draw_geometry)(numbers, pictures)
+COMMANDS = (
+    Annotated[BlobsSettings, tyro.conf.subcommand("blobs")]
+    | Annotated[GeometrySettings, tyro.conf.subcommand("geometry")]
+)
 
 
-def main(settings: AnalyzeSettings) -> None:
-    """Write the figure and the numbers."""
-    write(analyze, settings, settings.what)
+def main(settings: BlobsSettings | GeometrySettings) -> None:
+    """Run one of the two analyses."""
+    if isinstance(settings, BlobsSettings):
+        write(blobs, settings, "blobs")
+    else:
+        write(geometry, settings, "geometry")
 
 
 if __name__ == "__main__":
-    run(main, AnalyzeSettings)
+    run(main, COMMANDS)

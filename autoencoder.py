@@ -1,25 +1,42 @@
-"""Stage 2 of 5: the autoencoder. A small CNN squeezes each frame to d numbers and draws it again.
+"""Stage 2 of 5: the autoencoder. It squeezes each frame to d numbers and draws it again.
 
-    python autoencoder.py --embed-dim 2        # checkpoints/autoencoder_dim2.pt; about 10 s
+    python autoencoder.py --embed-dim 2             # trains d = 2; about 10 seconds
+    python autoencoder.py --png reconstructions.png # the same network: what it draws
 
-A linear layer maps features to the d numbers, the latent, and another maps them back (more with
---hidden-layers). The decoder has no activations between its upsampling layers, and its residual
-blocks start as the identity: without hidden layers it starts out affine and draws the mean of two
-latents as the mean of two frames. A clip to [0, 1] at its end then lets black and white areas come
-out flat. It leaks: outside a small slope remains.
+You need to know what a convolution is, and how a PyTorch training loop looks.
 
-Squares that don't overlap look equally different however far apart they are, so the loss doesn't
-say which of them are near each other, and a 2-D latent space can end up folded or torn. Blurring
-the training images makes distant squares overlap. Over the first 60 % of the training the blur
-fades to nothing, and the leak shrinks (with a small leak from the start the error ends larger).
+What it is for. A video model works on short descriptions of the frames, not on their 2601 pixels.
+A network, the encoder, turns a frame into d numbers, its latent. A second one, the decoder, turns
+these numbers back into a frame. They are trained together to give back the frame that went in. Two
+numbers would be enough here, since a frame is settled by the x and y of its square. But nothing says
+that the network has to choose x and y, and with d = 100 it has room for something else. What
+difference that makes to the video model is the question of the whole project.
+
+Two things are special here, and each can be switched off by an option:
+
+The decoder adds. Later the video model will be undecided between two frames, and it will hand the
+decoder the mean of their latents. What is drawn then is the decoder's choice: two half-bright
+squares, or one square halfway between them. Ours starts out affine: a matrix and a shift, and so
+it draws the mean of two latents as the mean of their two frames. The training bends it only as far
+as it has to. At d = 100 it remains nearly additive; with d = 2 there is no room for that.
+
+The training starts with blurred frames. Squares that don't overlap look equally different, however
+far apart they are: so the squared error doesn't tell neighbours from strangers, and the latents of a
+grid of squares can come out as a sheet that is folded over or torn. Blurred squares overlap over
+longer distances. So the frames are blurred at first, and the blur fades.
+
+You will see a progress bar with the loss, the mean squared error of a pixel. It rises at first, since
+the frames get sharper and harder to draw, and then falls. The last line says how large the error is
+on frames that were not trained on, and how large that of a trivial answer would be.
 """
 
-import contextlib
-import hashlib
+import ast
 import io
 import itertools
 import pickle
-from collections.abc import Callable
+import sys
+import zipfile
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -29,35 +46,53 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
-from tqdm import trange
+from tqdm import tqdm
 
-from data import FrameSettings, check_output, check_range, render, replacing, run
+from data import (
+    FrameSettings,
+    check_output,
+    check_range,
+    grid_centers,
+    random_stream,
+    render,
+    replacing,
+    run,
+    write_figure,
+)
 
-CHANNELS = 32
-LEAK = 0.01  # slope of the leaky clip outside [0, 1]
-EARLY_LEAK = 0.15  # added to it at first, fading
-MAP_SIZE = 7  # the feature map is 32 x 7 x 7
+CHANNELS = 32  # of the feature maps
+MAP_SIZE = 7  # the smallest feature map has 7 x 7 places
+HIDDEN_WIDTH = 256  # of the fully connected layers that --hidden-layers adds
+LEAK = 0.01  # slope of the decoder's clip outside of [0, 1]; see Autoencoder.decode
+EARLY_LEAK = 0.15  # what is added to LEAK at the start of a training; it fades with the blur
 BATCH_SIZE = 32
 
 
+# tyro turns these fields into the options of the command line, as in data.py.
 @dataclass(frozen=True)
 class AutoencoderSettings(FrameSettings):
-    """Train the autoencoder."""
+    """Train the autoencoder, or load it if it is trained already."""
 
     embed_dim: int = 2
     """Numbers per frame, d, 1 to 512."""
     plain: bool = False
-    """As a control: decoder with activations, usual first weights, learning rate, weight decay."""
+    """As a control, an ordinary recipe: activations throughout the decoder, PyTorch's usual first
+    weights, a learning rate of 0.003 and a weight decay of 0.01. (It leaves the blur as it is.)"""
     hidden_layers: int = 0
-    """Hidden fully connected layers (256 wide) before the latent, and again behind it, 0 to 8."""
+    """Fully connected layers, 256 wide, added before the latent and again behind it, 0 to 8."""
     blur: float = 9.0
-    """Blur of the training images at first, in pixels, 0 to 25; gone after 60 % of the steps."""
+    """Blur of the frames at the start of the training, in pixels, 0 to 25; it has gone after 60 %."""
     autoencoder_steps: int = 460
     """Training steps of the autoencoder."""
     seed: int = 0
-    """Seed of both trainings, the autoencoder's and the flow's."""
+    """Seed of the trainings, of the autoencoder's and of the flow's."""
     checkpoint_dir: Path = Path("checkpoints")
-    """Folder of the trained networks; made if missing."""
+    """Folder of the trained networks; it is made if it is missing."""
+    retrain: bool = False
+    """Train this stage anew even if it is trained already, and an earlier one if its code has
+    changed."""
+    png: Path | None = None
+    """Write a picture: frames and what the autoencoder makes of them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,26 +101,34 @@ class AutoencoderSettings(FrameSettings):
         check_range(0, 25, blur=self.blur)
         check_range(1, 10**9, autoencoder_steps=self.autoencoder_steps)
         check_range(0, 2**32 - 1, seed=self.seed)
+        check_output(self.png, ".png")
 
 
-def fully_connected(widths: list[int]) -> list[nn.Module]:
-    """Linear layers of these widths, with a SiLU between: [a, b] is a single Linear."""
-    layers: list[nn.Module] = []
-    for n_in, n_out in itertools.pairwise(widths):
+# ---------------------------------------------------------------------------------------------
+# The network
+
+
+def fully_connected(widths: Sequence[int]) -> list[nn.Module]:
+    """Linear layers from each width to the next, with a SiLU between two of them."""
+    layers: list[nn.Module] = [nn.Linear(widths[0], widths[1])]
+    for n_in, n_out in itertools.pairwise(widths[1:]):
         layers += [nn.SiLU(), nn.Linear(n_in, n_out)]
-    return layers[1:]  # without the SiLU in front
+    return layers
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(SiLU(conv(SiLU(x)))), (n, 32, 7, 7) -> the same. Unless plain, the second
-    convolution starts at zero, and so the block as the identity."""
+    """x + conv(SiLU(conv(SiLU(x)))), on feature maps (n, 32, 7, 7).
+
+    Unless plain, the second convolution starts as zero. So at first the block passes x on unchanged,
+    and the training adds to it what it needs.
+    """
 
     def __init__(self, plain: bool) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)
         self.conv2 = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)
         if not plain:
-            for parameter in self.conv2.parameters():
+            for parameter in self.conv2.parameters():  # its weight and its bias
                 nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -93,159 +136,364 @@ class ResidualBlock(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """Frames (n, 51, 51) <-> latents (n, d)."""
+    """Frames (n, 51, 51) to latents (n, d), and back. The sizes of the feature maps stand beside the
+    layers."""
 
     def __init__(self, settings: AutoencoderSettings) -> None:
         super().__init__()
         features = CHANNELS * MAP_SIZE**2
-        activation = nn.SiLU if settings.plain else nn.Identity
-        widths = [features] + [256] * settings.hidden_layers + [settings.embed_dim]
+        hidden = [HIDDEN_WIDTH] * settings.hidden_layers  # none by default
         self.encoder = nn.Sequential(
-            nn.Conv2d(1, CHANNELS, 7, stride=4, padding=2),  # 51 -> 13
+            nn.Conv2d(1, CHANNELS, 7, stride=4, padding=2),  # 51 x 51 -> 13 x 13
             nn.SiLU(),
-            nn.Conv2d(CHANNELS, CHANNELS, 3, stride=2, padding=1),  # 13 -> 7
+            nn.Conv2d(CHANNELS, CHANNELS, 3, stride=2, padding=1),  # 13 x 13 -> 7 x 7
             nn.SiLU(),
             nn.Flatten(),
-            *fully_connected(widths),
+            *fully_connected([features, *hidden, settings.embed_dim]),
         )
+        # There is no activation between the layers of the decoder, and its residual blocks start as
+        # the identity: this is what makes it start out affine.
+        activation = nn.SiLU if settings.plain else nn.Identity
         self.decoder = nn.Sequential(
-            *fully_connected(widths[::-1]),
+            *fully_connected([settings.embed_dim, *hidden, features]),
             nn.Unflatten(1, (CHANNELS, MAP_SIZE, MAP_SIZE)),
             *[ResidualBlock(settings.plain) for _ in range(4)],
             activation(),
-            nn.ConvTranspose2d(CHANNELS, CHANNELS, 3, stride=2, padding=1),  # 7 -> 13
+            nn.ConvTranspose2d(CHANNELS, CHANNELS, 3, stride=2, padding=1),  # 7 x 7 -> 13 x 13
             activation(),
-            nn.Conv2d(CHANNELS, 16, 2, padding=1),  # 13 -> 14
-            nn.PixelShuffle(4),  # the 16 numbers of a place are 4 x 4 pixels: 14 -> 56
+            nn.Conv2d(CHANNELS, 16, 2, padding=1),  # 13 x 13 -> 14 x 14
+            # The 16 numbers of each of the 14 x 14 places become a patch of 4 x 4 pixels. That gives
+            # 56 x 56 pixels, a few more than a frame has; decode() cuts off its border.
+            nn.PixelShuffle(4),
         )
 
     def encode(self, frames: Tensor) -> Tensor:
-        """Frames (n, 51, 51) in [0, 1] -> latents (n, d), unscaled (flow.py scales them)."""
+        """Frames (n, 51, 51) in [0, 1] -> latents (n, d). (flow.py will bring them to mean 0 and
+        standard deviation 1.)"""
         return self.encoder(frames[:, None])
 
     def decode(self, latents: Tensor, leak: float = LEAK) -> Tensor:
-        """Latents (n, d) -> frames (n, 51, 51), clipped to [0, 1] but for a small share, the leak,
-        of what lies outside, which lets gradients through."""
-        x = self.decoder(latents)[:, 0, 2:53, 2:53]  # cropped from 56 to 51
+        """Latents (n, d) -> frames (n, 51, 51), nearly in [0, 1].
+
+        The white of a square and the black around it are flat. Clipping to [0, 1] gives flat areas
+        for free: the layers before it need only get beyond 0 and 1, not hit them. But behind a hard
+        clip the gradient is zero, and a pixel that is wrong there would never learn. So the clip
+        leaks: a small share of what lies outside passes.
+        """
+        x = self.decoder(latents)[:, 0, 2:53, 2:53]  # from 56 x 56 to 51 x 51
         clipped = x.clamp(0, 1)
         return clipped + leak * (x - clipped)
 
 
-@torch.no_grad()
-def encode_centers(model: Autoencoder, centers: np.ndarray, settings: FrameSettings) -> Tensor:
-    """Render squares at the centres (..., 2) and encode them: latents (..., d)."""
-    flat = centers.reshape(-1, 2)
-    batches = np.array_split(flat, max(1, len(flat) // 128))  # in parts, to save memory
-    latents = [model.encode(torch.from_numpy(render(batch, settings))) for batch in batches]
-    return torch.cat(latents).reshape(*centers.shape[:-1], -1)
+# ---------------------------------------------------------------------------------------------
+# The training
+
+
+def learning_rate_factor(step: int, steps: int) -> float:
+    """The share of the full learning rate at a step: it rises over the first 100 steps, stays, and
+    falls to zero over the last 60 % of the training. (A training of less than 160 steps never gets
+    to the full rate, because the fall begins first.)"""
+    rise = (step + 1) / 100
+    plateau = 1.0
+    fall = (1 - step / steps) / 0.6
+    return min(rise, plateau, fall)
 
 
 def optimizer_and_schedule(
     model: nn.Module, learning_rate: float, steps: int, weight_decay: float
 ) -> tuple[torch.optim.AdamW, LambdaLR]:
-    """AdamW (arXiv:1711.05101), its learning rate warmed up over 100 steps, constant up to 40 % of
-    the training, then falling linearly to 0. The flow is trained with it too."""
+    """AdamW (arXiv:1711.05101) with learning_rate_factor() as its schedule. The flow uses them
+    too."""
     optimizer = torch.optim.AdamW(
         model.parameters(), learning_rate, (0.9, 0.95), weight_decay=weight_decay, fused=True
     )
-    return optimizer, LambdaLR(optimizer, lambda i: min(1, (i + 1) / 100, (1 - i / steps) / 0.6))
+    return optimizer, LambdaLR(optimizer, lambda step: learning_rate_factor(step, steps))
 
 
 def train(settings: AutoencoderSettings) -> Autoencoder:
-    """Train on squares at random centres, x and y uniform in [-range, range], a fresh batch each
-    step, mean squared error. The weight decay grows with d, up to 1: with little decay, at large d,
-    the latents of neighbouring centres jitter, and the flow fits them less well."""
+    """Train on squares at random centres, uniform in x and in y, a fresh batch each step."""
     torch.manual_seed(settings.seed)
-    rng = np.random.default_rng((settings.seed, 1))  # 1: a stream of its own
+    rng = random_stream(settings.seed, "autoencoder training")
     model = Autoencoder(settings)
     steps = settings.autoencoder_steps
-    learning_rate, weight_decay = 7e-3, min(1, 0.1 + 0.01 * settings.embed_dim)
+    learning_rate = 7e-3
+    # With much decay, the latents of neighbouring squares change more smoothly at large d, and the
+    # flow fits them better. Keep this in mind when you compare different d: the decay differs too.
+    # (With --plain it doesn't.)
+    weight_decay = min(1, 0.1 + 0.01 * settings.embed_dim)
     if settings.plain:
         learning_rate, weight_decay = 3e-3, 0.01
     optimizer, schedule = optimizer_and_schedule(model, learning_rate, steps, weight_decay)
-    for step in trange(steps, desc="autoencoder", unit="step"):
-        early = max(0.0, 1 - step / (0.6 * steps))  # 1 at first, 0 over the last 40 %
-        centers = rng.uniform(-settings.range, settings.range, (BATCH_SIZE, 2))
-        frames = torch.from_numpy(render(centers, settings, blur=settings.blur * early**2))
-        decoded = model.decode(model.encode(frames), leak=LEAK + EARLY_LEAK * early)
+
+    progress = tqdm(range(steps), desc="autoencoder", unit="step")
+    for step in progress:
+        # Blur and leak start large and fade over the first 60 % of the training. The blur falls as a
+        # square, so that wide blurs pass quickly and narrow ones slowly.
+        fading = max(0.0, 1 - step / (0.6 * steps))  # from 1 to 0
+        blur = settings.blur * fading**2
+        leak = LEAK + EARLY_LEAK * fading
+
+        # What goes in is blurred, and so is what has to come out: it is the same array.
+        centers = rng.uniform(-settings.center_range, settings.center_range, (BATCH_SIZE, 2))
+        frames = torch.from_numpy(render(centers, settings, blur=blur))
+        decoded = model.decode(model.encode(frames), leak=leak)
         loss = F.mse_loss(decoded, frames)
+
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
+        progress.set_postfix(loss=f"{loss.item():.5f}", refresh=False)
     return model
 
 
 @torch.no_grad()
-def evaluate(model: Autoencoder, settings: AutoencoderSettings) -> float:
-    """Mean squared error on 1000 fresh frames."""
-    rng = np.random.default_rng((settings.seed, 6))
-    centers = rng.uniform(-settings.range, settings.range, (1000, 2))
+def evaluate(model: Autoencoder, settings: AutoencoderSettings) -> tuple[float, float]:
+    """Mean squared errors on 1000 frames that were not trained on: the autoencoder's, and that of
+    drawing the mean of these frames each time, the best that one can do without looking."""
+    rng = random_stream(settings.seed, "autoencoder test")
+    centers = rng.uniform(-settings.center_range, settings.center_range, (1000, 2))
     frames = torch.from_numpy(render(centers, settings))
-    return F.mse_loss(model.decode(model.encode(frames)), frames).item()
+    error = F.mse_loss(model.decode(model.encode(frames)), frames).item()
+    trivial = ((frames - frames.mean(0)) ** 2).mean().item()
+    return error, trivial
+
+
+@torch.no_grad()
+def encode_squares(model: Autoencoder, centers: np.ndarray, settings: FrameSettings) -> Tensor:
+    """Draw squares at the centres (..., 2) and encode the frames: latents (..., d)."""
+    frames = torch.from_numpy(render(centers.reshape(-1, 2), settings))
+    latents = torch.cat([model.encode(batch) for batch in frames.split(128)])  # to save memory
+    return latents.reshape(*centers.shape[:-1], -1)
+
+
+# ---------------------------------------------------------------------------------------------
+# Pictures
+
+
+def draw_latent_grid(plots: Sequence[Any], latents: np.ndarray) -> None:
+    """Draw the latents (side, side, 2) of a grid of squares into two matplotlib Axes: a dot for each
+    square, coloured by the square's true x on the left and by its true y on the right."""
+    side = len(latents)
+    for axis, plot in enumerate(plots):
+        for i in range(side):  # the lines of the grid
+            plot.plot(latents[i, :, 0], latents[i, :, 1], color="#888888", lw=0.4, zorder=1)
+            plot.plot(latents[:, i, 0], latents[:, i, 1], color="#888888", lw=0.4, zorder=1)
+        color = grid_centers(1.0, side)[:, :, axis]
+        plot.scatter(latents[:, :, 0], latents[:, :, 1], c=color, s=3, zorder=2)
+        plot.set(xticks=[], yticks=[], aspect="equal", adjustable="datalim")
+
+
+@torch.no_grad()
+def write_reconstructions(path: Path, model: Autoencoder, settings: AutoencoderSettings) -> None:
+    """Write a PNG: eight frames, what the autoencoder makes of them, and the difference. At d = 2
+    also the latent plane: where a grid of 21 x 21 squares comes to lie in it."""
+    from matplotlib.figure import Figure  # here, because it takes as long as all the rest
+
+    rng = random_stream(settings.seed, "autoencoder test")
+    centers = rng.uniform(-settings.center_range, settings.center_range, (8, 2))
+    frames = torch.from_numpy(render(centers, settings))
+    decoded = model.decode(model.encode(frames))
+    plane = settings.embed_dim == 2
+    figure = Figure(figsize=(9.5, 8 if plane else 4), layout="constrained")
+    top, *below = figure.subfigures(1 + plane, 1, squeeze=False)[:, 0]
+    top.suptitle(f"d = {settings.embed_dim}: frames, and what {settings.embed_dim} numbers keep")
+    plots = top.subplots(3, 8)
+    for i in range(8):
+        rows = {
+            "original": frames[i],
+            "reconstruction": decoded[i],
+            "difference": (decoded[i] - frames[i]).abs(),
+        }
+        for plot, (name, image) in zip(plots[:, i], rows.items(), strict=True):
+            plot.imshow(image, cmap="gray", vmin=0, vmax=1)
+            plot.set(xticks=[], yticks=[])
+            if i == 0:
+                plot.set_ylabel(name)
+        plot.set_xlabel(f"error {F.mse_loss(decoded[i], frames[i]):.1e}")
+    if plane:
+        below[0].suptitle("The latent plane: a grid of squares, coloured by true x and by true y")
+        latents = encode_squares(model, grid_centers(settings.center_range), settings)
+        draw_latent_grid(below[0].subplots(1, 2), latents.numpy())
+    write_figure(path, figure)
+
+
+# ---------------------------------------------------------------------------------------------
+# Plumbing, from here on: checkpoints and the command line. A first reading can skip it.
+#
+# A trained network is kept in a file, so that the next command finds it. The file holds the settings
+# and the code that the network was trained with. If the settings aren't those of the command, it is
+# refused; if the code has been changed since, the command says so and goes on.
+
+NOT_TRAINED_WITH = ("checkpoint_dir", "retrain", "png")  # settings that don't change the network
+
+
+def training_code(*stages: str) -> dict[str, str]:
+    """The code that the trainings of these stages run through.
+
+    It begins with their functions train() and follows each name that stands there to where it is
+    defined, in the same file or in an earlier one, and so on. A change of a picture doesn't count,
+    nor of a comment or docstring. (The settings are left out: their values are compared.)
+
+    Returns:
+        The place of each function, class and constant ("LEAK in autoencoder.py") -> its source.
+    """
+    files = ["data", "autoencoder", "flow"]
+    definitions: dict[tuple[str, str], ast.stmt] = {}  # (file, name) -> where it is defined
+    for file in files:
+        text = Path(__file__).with_name(f"{file}.py").read_text(encoding="utf-8")
+        for statement in ast.parse(text).body:
+            if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+                definitions[file, statement.name] = statement
+            elif isinstance(statement, ast.Assign):
+                for target in statement.targets:
+                    if isinstance(target, ast.Name):
+                        definitions[file, target.id] = statement
+
+    code: dict[str, str] = {}
+    to_visit = [(stage, "train") for stage in stages]
+    while to_visit:
+        user, name = to_visit.pop()
+        # in the file that uses the name, or else in the nearest one before it
+        for file in reversed(files[: files.index(user) + 1]):
+            place = f"{name} in {file}.py"
+            if (file, name) not in definitions or name.endswith("Settings"):
+                continue
+            if place not in code:
+                statement = definitions[file, name]
+                for node in ast.walk(statement):
+                    if isinstance(node, ast.Name):
+                        to_visit.append((file, node.id))
+                    elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+                        is_text = [isinstance(line, ast.Expr) for line in node.body[:1]]
+                        node.body = node.body[sum(is_text) :]  # without its docstring
+                code[place] = ast.unparse(statement)
+            break
+    return code
+
+
+def checkpoint_path(settings: AutoencoderSettings) -> Path:
+    """Where the network of these settings is kept. The file's name holds the stage, d, and what
+    differs from the default settings, such as flow_dim2_turns=1,-1,2.pt."""
+    stage = type(settings).__name__.removesuffix("Settings").lower()  # "autoencoder" or "flow"
+    name = f"{stage}_dim{settings.embed_dim}"
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if field.name not in ("embed_dim", *NOT_TRAINED_WITH) and value != field.default:
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            name += f"_{field.name.replace('_', '-')}={text}"
+    return settings.checkpoint_dir / f"{name}.pt"
+
+
+def identity(settings: AutoencoderSettings) -> dict[str, Any]:
+    """The settings that a network was trained with."""
+    return {name: x for name, x in asdict(settings).items() if name not in NOT_TRAINED_WITH}
 
 
 def restrict(settings: Any, settings_type: Any) -> Any:
-    """The settings of an earlier stage, out of those of a later one."""
+    """The settings of an earlier stage: those of a later one that the earlier one has too."""
     names = [field.name for field in fields(settings_type)]
     return settings_type(**{name: getattr(settings, name) for name in names})
 
 
-def checkpoint_path(settings: AutoencoderSettings) -> Path:
-    """Where the network of these settings lies: the file's name states the stage, the embedding
-    dimension, and what differs from the defaults."""
-    name = f"{type(settings).__name__.removesuffix('Settings').lower()}_dim{settings.embed_dim}"
-    for field in fields(settings):
-        value = getattr(settings, field.name)
-        if field.name not in ("embed_dim", "checkpoint_dir") and value != field.default:
-            name += f"_{field.name.replace('_', '-')}={value}"
-    return settings.checkpoint_dir / f"{name}.pt"
-
-
-def load_or_make(
-    settings: AutoencoderSettings, make: Callable[[], dict[str, Any]]
-) -> dict[str, Any]:
-    """Load the checkpoint of these settings. If there is none, call make() and save what it gives,
-    a dict of tensors and built-in types, among them "weights". The file is loaded as data, never as
-    code, and ends with its SHA-256, because torch.load wouldn't notice a flipped bit. Raises
-    OSError if it can't be read or written, is damaged, or of other settings (older defaults), and
-    FloatingPointError if the training diverged."""
+def read_checkpoint(settings: AutoencoderSettings) -> dict[str, Any]:
+    """Read the checkpoint of these settings: as data, never as code that could run. Raises OSError
+    if it can't be read, is damaged, isn't a checkpoint, or has other settings."""
     path = checkpoint_path(settings)
-    identity = asdict(settings) | {"checkpoint_dir": None}  # a moved file stays valid
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        check_output(path, ".pt")
-        print(f"{path} is missing: training it")
-        content, buffer = make(), io.BytesIO()
-        if not all(bool(weight.isfinite().all()) for weight in content["weights"].values()):
-            raise FloatingPointError(f"the training diverged; {path} is not written")
-        torch.save(content | {"settings": identity}, buffer)
-        with replacing(path) as temporary:
-            temporary.write_bytes(buffer.getvalue() + hashlib.sha256(buffer.getvalue()).digest())
-    file = path.read_bytes()
-    data, digest = file[:-32], file[-32:]
-    checkpoint: dict[str, Any] = {}
-    if digest == hashlib.sha256(data).digest():
-        with contextlib.suppress(pickle.UnpicklingError):
-            checkpoint = torch.load(io.BytesIO(data), weights_only=True)
-    if checkpoint.get("settings") != identity:
-        raise OSError(f"{path} is damaged or of other settings; delete it to train it again")
+    try:
+        with zipfile.ZipFile(path) as archive:  # a .pt file is a zip archive with check sums
+            whole = archive.testzip() is None
+        checkpoint = torch.load(path, weights_only=True) if whole else None
+    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError):
+        checkpoint = None
+    if not isinstance(checkpoint, dict) or checkpoint.get("settings") != identity(settings):
+        raise OSError(
+            f"{path} is damaged or was made with other settings or by another version; "
+            "delete it, or let --retrain write over it"
+        )
     return checkpoint
 
 
-def load_or_train(settings: AutoencoderSettings) -> Autoencoder:
-    """The autoencoder of these settings, trained now if missing. Raises as load_or_make() does."""
+def load_or_make(
+    settings: AutoencoderSettings, code: dict[str, str], make: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """Read the checkpoint of these settings; if it is missing, or with retrain, make it first.
+
+    Args:
+        settings: of this stage.
+        code: training_code(), today's.
+        make: gives what is to be kept: tensors, dicts of tensors ("weights"), and "code" if parts
+            were trained by other code than today's.
+
+    Raises:
+        OSError: read_checkpoint() does, or it can't be written.
+        FloatingPointError: the training diverged. Nothing is written then.
+    """
+    path = checkpoint_path(settings)
+    if settings.retrain or not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        check_output(path, ".pt")
+        print(f"{path} is {'trained anew' if path.exists() else 'missing: training it'}")
+        checkpoint = {"settings": identity(settings), "code": code} | make()
+        if not all(weight.isfinite().all() for weight in checkpoint["weights"].values()):
+            raise FloatingPointError(f"the training diverged; {path} is not written")
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        with replacing(path) as temporary:
+            temporary.write_bytes(buffer.getvalue())
+    checkpoint = read_checkpoint(settings)
+    trained_by = checkpoint["code"]
+    changed = [place for place in code | trained_by if code.get(place) != trained_by.get(place)]
+    if changed:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        print(
+            f"note: {path} was trained before a change of {changed[0]}{more}; "
+            "--retrain trains it anew",
+            file=sys.stderr,
+        )
+    return checkpoint
+
+
+def is_stale(settings: AutoencoderSettings) -> bool:
+    """Whether the autoencoder of these settings is missing, can't be read, or was trained by other
+    code than today's."""
+    try:
+        return read_checkpoint(settings)["code"] != training_code("autoencoder")
+    except OSError:
+        return True
+
+
+def load_weights(module: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
+    """Put the weights of a checkpoint into a network. Raises OSError if they don't fit."""
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError:
+        raise OSError(f"{path} doesn't fit today's code; --retrain trains it anew") from None
+
+
+def trained_autoencoder(settings: AutoencoderSettings) -> Autoencoder:
+    """The autoencoder of these settings. It is trained now if it is missing. Raises as
+    load_or_make() and load_weights() do."""
     settings = restrict(settings, AutoencoderSettings)
-    checkpoint = load_or_make(settings, lambda: {"weights": train(settings).state_dict()})
+    code = training_code("autoencoder")
+    checkpoint = load_or_make(settings, code, lambda: {"weights": train(settings).state_dict()})
     model = Autoencoder(settings)
-    model.load_state_dict(checkpoint["weights"])
+    load_weights(model, checkpoint["weights"], checkpoint_path(settings))
     return model
 
 
 def main(settings: AutoencoderSettings) -> None:
-    """Train, or load what is there, and print the quality."""
-    error = evaluate(load_or_train(settings), settings)
-    print(f"{checkpoint_path(settings)}: mean squared error {error:.2e} on frames not seen")
+    """Train the autoencoder or load it, and say how good it is."""
+    model = trained_autoencoder(settings)
+    error, trivial = evaluate(model, settings)
+    print(
+        f"{checkpoint_path(settings)} holds an autoencoder with {settings.embed_dim} numbers a "
+        f"frame. On frames that it hasn't seen its mean squared error is {error:.1e}; drawing "
+        f"their mean each time would give {trivial:.1e}."
+    )
+    if settings.png:
+        write_reconstructions(settings.png, model, settings)
+        print(f"{settings.png} shows frames, and what the autoencoder makes of them.")
 
 
 if __name__ == "__main__":

@@ -1,22 +1,37 @@
-"""Stage 1 of 5: the data. Videos of one white square that travels on a circle, in NumPy, after the
-post by Ziming Liu (2026) that this repo rebuilds.
+"""Stage 1 of 5: the data. Videos of one white square that travels on a circle.
 
-    python data.py --gif data.gif        # sixteen videos, side by side; takes a second
+    python data.py                       # writes data.gif, sixteen videos; takes a second
+    python data.py --png futures.png     # one first frame and all the videos that begin with it
 
-A frame is a 51 x 51 grey image of the plane; the middles of its outer pixels lie at -1 and 1. x
-grows to the right and y upwards, so "counter-clockwise" means what you see on the screen. In a
-video the centre of the square runs along a circle around the origin, 45 degrees a frame; radius,
-starting angle and direction are random. Eight frames close the circle, so a video, its cyclic
-shifts and its reversals all show the same eight images.
+You need to know NumPy's broadcasting, and nothing else.
 
-Given frame 0, the radius and the angle can be read off. Only the direction is open:
-that one bit is what this project is about.
+The project. Show a video model the first frame of a video and let it make up the rest. Where the
+first frame doesn't settle what comes next, the model has to choose, and one would like to know what
+it holds in mind until it has chosen. Real videos are too rich for that. So here a video is as
+simple as possible, as in the blog post by Ziming Liu (2026) that this project rebuilds: one square
+runs around a circle, an eighth of the circle from each frame to the next. The circle and the place
+where it starts are random, and so is the direction.
+
+Look at the first frame, and you know the circle (the square is on it, and its middle is the middle
+of the picture) and the place. What you cannot know is the direction. So there are just two videos
+that begin with this frame, and every question about what a model expects becomes a question about
+one coin.
+
+The five files, each of which uses the ones before it:
+
+    data.py           draws the videos (you are here)
+    autoencoder.py    squeezes each frame to d numbers, its latent, and draws it again
+    flow.py           learns to turn noise into the latents of frames 1 to 7, given frame 0
+    sample.py         generates videos, and shows the steps on the way
+    analyze.py        counts squares, and maps the latents of a whole grid of squares
 """
 
+import math
 import secrets
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,100 +42,215 @@ import numpy as np
 import tyro
 from scipy.ndimage import gaussian_filter1d
 
-FRAME_SIZE = 51  # pixels per side; their centres lie at linspace(-1, 1, 51)
-PIXEL = 2 / (FRAME_SIZE - 1)  # distance between pixel centres, 0.04
+# A frame is a 51 x 51 picture of the plane. x grows to the right and y grows upwards, and the centres
+# of the outermost pixels lie at -1 and 1. So neighbouring pixel centres are 0.04 apart.
+FRAME_SIZE = 51
+PIXEL = 2 / (FRAME_SIZE - 1)
+PIXEL_CENTERS = np.linspace(-1, 1, FRAME_SIZE)
+
+# Eight frames, an eighth of a circle (45 degrees) from one to the next. So the ninth frame would be
+# the first again, and a circle has eight places where its square can be.
 NUM_FRAMES = 8
-ANGLE_STEP = 2 * np.pi / NUM_FRAMES  # 45 degrees
+ANGLE_STEP = 2 * np.pi / NUM_FRAMES
+
+
+# ---------------------------------------------------------------------------------------------
+# What a frame looks like
 
 
 def check_range(low: float, high: float, **settings: float) -> None:
-    """Raise ValueError unless these settings lie in low to high (NaN is refused too)."""
+    """Raise ValueError unless each of these settings lies in low to high; check_range(0, 1, x=2)
+    says that --x must lie in 0 to 1. (Not-a-number is refused too.)"""
     for name, value in settings.items():
         if not low <= value <= high:
             option = name.replace("_", "-")
             raise ValueError(f"--{option} must lie in {low} to {high}, not {value}")
 
 
-# tyro turns these classes into the command lines; the texts under the fields are the --help.
 @dataclass(frozen=True)
 class FrameSettings:
-    """What a frame looks like."""
+    """What a frame looks like. (The library tyro turns the fields of such a class into options of
+    the command line, --half-width and so on, and the texts under them into their --help.)"""
 
-    range: float = 0.8
-    """Centres lie in [-range, range] in x and y; circles have radii from range/4 to range."""
+    center_range: float = 0.8
+    """Centres of squares lie in [-center_range, center_range], in x and in y."""
     half_width: float = 0.2
-    """Half the side of the square, at least half a pixel, 0.02; 0.2 is 5 pixels."""
+    """Half of the square's side. The default, 0.2, makes squares of 10 x 10 pixels."""
     hard_edges: bool = False
-    """Black and white pixels only, as in the post; else grey ones at the edges."""
+    """Draw every pixel either black or white, as in the post, instead of grey ones at the edges."""
 
     def __post_init__(self) -> None:
-        check_range(PIXEL / 2, 1, range=self.range, half_width=self.half_width)
-        if self.range + self.half_width > 1 + 1e-9:
-            raise ValueError("the square leaves the frame: --range + --half-width is more than 1")
-
-
-@dataclass(frozen=True)
-class DataSettings(FrameSettings):
-    """Write videos of the kind that the flow trains on."""
-
-    gif: Path = Path("data.gif")
-    """Where to write sixteen looping videos."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_output(self.gif, ".gif")
+        check_range(PIXEL / 2, 1, half_width=self.half_width)
+        check_range(PIXEL / 2, 1, center_range=self.center_range)
+        if self.center_range + self.half_width > 1 + 1e-9:
+            raise ValueError(
+                "the square would leave the frame: --center-range plus --half-width is more than 1"
+            )
 
 
 def render(
     centers: np.ndarray, settings: FrameSettings = FrameSettings(), blur: float = 0.0
 ) -> np.ndarray:
-    """Draw one white square per centre: (..., 2), x and y in [-1, 1] -> frames (..., 51, 51),
-    float32 in [0, 1], whose rows run from y = 1 down to y = -1.
+    """Draw one white square on black for each centre.
 
-    A pixel is as bright as the share of its area that the square covers (with hard_edges, fully
-    if its middle is in the square). A square is the product of two intervals, so a frame is the
-    outer product of two 1-D coverages. blur is the standard deviation, in pixels, of a Gaussian
-    blur (for the autoencoder's training), a product too. Light blurred over the border is lost.
+    A square is all that lies both in an interval of x and in an interval of y. So the share of a
+    pixel that it covers is the share along x times the share along y, and a frame is the outer
+    product of two one-dimensional arrays.
+
+    Args:
+        centers: (..., 2), the x and y of each centre, in [-1, 1].
+        settings: what the square looks like.
+        blur: standard deviation of a Gaussian blur, in pixels; the autoencoder trains with it. Light
+            that is blurred over the border of the frame is lost.
+
+    Returns:
+        Frames (..., 51, 51), float32 in [0, 1]. The first row is the top of the picture, y = 1.
     """
-    offset = np.asarray(centers, dtype=np.float64)[..., None] - np.linspace(-1, 1, FRAME_SIZE)
-    coverage = np.clip((settings.half_width - np.abs(offset)) / PIXEL + 0.5, 0, 1)  # (..., 2, 51)
-    if settings.hard_edges:  # 1e-9: of two opposite edges on pixel middles, one counts
-        coverage = (np.abs(offset - 1e-9) <= settings.half_width).astype(np.float64)
-    if blur > 0:
-        coverage = gaussian_filter1d(coverage, blur, mode="constant")
-    along_x, along_y = np.moveaxis(coverage.astype(np.float32), -2, 0)
-    return along_y[..., ::-1, None] * along_x[..., None, :]  # reversed: the top row is y = 1
+    cover_x = coverage(centers[..., 0], settings, blur)  # (..., 51), from left to right
+    cover_y = coverage(centers[..., 1], settings, blur)[..., ::-1]  # from the top down
+    return cover_y[..., :, None] * cover_x[..., None, :]
 
 
-def grid_centers(range_: float, side: int = 21) -> np.ndarray:
-    """Centres of a square grid, x and y in [-range_, range_]: (side, side, 2), indexed [y, x]."""
-    axis = np.linspace(-range_, range_, side)
-    return np.stack(np.meshgrid(axis, axis), axis=-1)
+def coverage(middle: np.ndarray, settings: FrameSettings, blur: float) -> np.ndarray:
+    """How much of each of the 51 pixels along one axis a square covers: middles (...) -> (..., 51),
+    float32 in [0, 1]."""
+    offset = np.asarray(middle, dtype=np.float64)[..., None] - PIXEL_CENTERS
+    if settings.hard_edges:
+        # A pixel is white if its centre lies in the square. An edge may lie exactly on a pixel's
+        # centre: then the left pixel counts and the right one doesn't, so that every square is 10
+        # pixels wide. (1e-9 is more than a rounding error and less than anything one can see.)
+        covered = np.abs(offset - 1e-9) <= settings.half_width
+        share = covered.astype(np.float64)
+    else:
+        # A pixel reaches half a pixel to either side of its centre. If that centre lies more than
+        # half a pixel inside of the square's edge, all of it is covered; if more than half a pixel
+        # outside, nothing; and on the edge itself, one half.
+        inside = settings.half_width - np.abs(offset)  # distance from the edge, positive inside
+        share = np.clip(inside / PIXEL + 0.5, 0, 1)
+    if blur > 0:  # a Gaussian in x and y is a product as well, so blurring along each axis is right
+        share = gaussian_filter1d(share, blur, mode="constant")
+    return share.astype(np.float32)
 
 
-def random_first_centers(n: int, rng: np.random.Generator, range_: float) -> np.ndarray:
-    """Centres (n, 2) of n first frames: radius uniform in [range_/4, range_], angle uniform."""
-    radius, angle = rng.uniform(range_ / 4, range_, n), rng.uniform(0, 2 * np.pi, n)
+# ---------------------------------------------------------------------------------------------
+# Where the square is
+
+
+def possible_orbits(
+    first_centers: np.ndarray, turns: Sequence[int] | np.ndarray = (1, -1)
+) -> np.ndarray:
+    """All videos that could begin with a square here, one for each turn.
+
+    A turn says how far the square goes from one frame to the next, in eighths of a circle;
+    counter-clockwise, as seen on the screen, is positive. Frame i is the first one, rotated around
+    the origin by turn times i eighths.
+
+    Args:
+        first_centers: (n, 2), centres in frame 0.
+        turns: k integers. The two by default are counter-clockwise and clockwise.
+
+    Returns:
+        Centres (n, k, 8, 2), indexed [video, turn, frame, (x, y)].
+    """
+    angle = ANGLE_STEP * np.outer(turns, np.arange(NUM_FRAMES))  # (k, 8)
+    x, y = first_centers[:, 0, None, None], first_centers[:, 1, None, None]  # (n, 1, 1)
+    rotated_x = x * np.cos(angle) - y * np.sin(angle)
+    rotated_y = x * np.sin(angle) + y * np.cos(angle)
+    return np.stack([rotated_x, rotated_y], axis=-1)
+
+
+def random_first_centers(
+    n: int,
+    rng: np.random.Generator,
+    center_range: float,
+    unseen_radii: tuple[float, float] | None = None,
+) -> np.ndarray:
+    """Centres (n, 2) of n first frames. The radius of the circle is uniform in [center_range / 4,
+    center_range], without the radii between the two of unseen_radii; the angle is uniform."""
+    smallest, largest = center_range / 4, center_range
+    low, high = unseen_radii or (largest, largest)  # by default nothing is left out
+    low, high = max(low, smallest), min(high, largest)
+    radius = rng.uniform(smallest, largest - (high - low), n)
+    radius[radius >= low] += high - low  # the larger ones jump over what is left out
+    angle = rng.uniform(0, 2 * np.pi, n)
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
 
 
-def orbits(first_centers: np.ndarray) -> np.ndarray:
-    """Both videos that start at each centre (n, 2), the true answers to "what comes next?": centres
-    (n, 2, 8, 2) as [video, direction, frame, (x, y)]; direction 0 is counter-clockwise, 1
-    clockwise."""
-    start = first_centers[:, 0] + 1j * first_centers[:, 1]
-    turn = ANGLE_STEP * np.arange(NUM_FRAMES)
-    path = start[:, None, None] * np.exp(1j * np.stack([turn, -turn]))
-    return np.stack([path.real, path.imag], axis=-1)
+def grid_centers(center_range: float, side: int = 21) -> np.ndarray:
+    """The centres of a square grid, x and y in [-center_range, center_range]: (side, side, 2),
+    indexed [y, x]."""
+    axis = np.linspace(-center_range, center_range, side)
+    return np.stack(np.meshgrid(axis, axis), axis=-1)
 
 
-# From here on: files and the command line, for all stages. Skip it at first.
+# ---------------------------------------------------------------------------------------------
+# Which turns a video may take
+
+
+def distinct_turns(turns: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """The different ones (k,) among the named turns, and how probable each is (k,): naming one
+    twice makes it twice as probable. (1, 1, 1, -1) gives [1, -1] and [0.75, 0.25]."""
+    times = Counter(turns)  # in the order of their first mention
+    return np.array(list(times)), np.array(list(times.values())) / len(turns)
+
+
+def turn_name(turn: int) -> str:
+    """A turn in words, such as "45° counter-clockwise"."""
+    degrees = 360 / NUM_FRAMES * abs(turn)
+    if degrees == 0:
+        return "standing still"
+    if degrees == 180:  # half a circle is the same either way
+        return "180°"
+    return f"{degrees:g}° {'counter-clockwise' if turn > 0 else 'clockwise'}"
+
+
+def simplest_turns(turns: Sequence[int]) -> tuple[int, ...]:
+    """The shortest way to name the same turns with the same probabilities, in a fixed order: (-1, 1)
+    and (1, 1, -1, -1) both give (1, -1). Raises ValueError if a turn isn't one of -3, ..., 4
+    (-4 would be the same as 4)."""
+    if not turns:
+        raise ValueError("--turns needs at least one turn")
+    for turn in turns:
+        check_range(1 - NUM_FRAMES // 2, NUM_FRAMES // 2, turns=turn)
+    times = Counter(turns)
+    common = math.gcd(*times.values())
+    in_order = sorted(times, key=lambda turn: (abs(turn), -turn))  # 0, 1, -1, 2, -2, 3, -3, 4
+    simplest = [turn for turn in in_order for _ in range(times[turn] // common)]
+    if len(simplest) > 50:
+        raise ValueError("--turns needs more than 50 turns for these probabilities")
+    return tuple(simplest)
+
+
+# ---------------------------------------------------------------------------------------------
+# Plumbing, from here on: random numbers, pictures, files, and the command line, for all stages. A
+# first reading can skip it.
+
+
+def random_stream(seed: int, purpose: str) -> np.random.Generator:
+    """Random numbers for one purpose. With the same seed, different purposes get different numbers,
+    so that (for example) a flow is never tested on the circles that it was trained on."""
+    purposes = ["autoencoder training", "flow training", "flow test", "sampling", "counting"]
+    purposes += ["autoencoder test"]
+    return np.random.default_rng((seed, 1 + purposes.index(purpose)))
+
+
+def check_output(path: Path | None, suffix: str) -> None:
+    """Raise OSError unless a file of this kind can be written there (or none is asked for). We find
+    out by trying, and before the work rather than after it."""
+    if path is None:
+        return
+    if path.suffix.lower() != suffix or path.is_dir():
+        raise OSError(f"{path} must be the name of a {suffix} file")
+    try:
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as problem:
+        raise OSError(f"{path} can't be written: {problem.strerror}") from None
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the same folder, moved over `path` at the end, so that an
-    interruption never leaves half a file."""
+    """Write a file whole or not at all: yields the path of a temporary file in the same folder,
+    which replaces `path` at the end. If something interrupts the writing, an older file stays."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
@@ -130,38 +260,59 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def tile(frames: np.ndarray, across: int) -> np.ndarray:
-    """Lay n images (n, 51, 51), or n videos (n, 8, 51, 51) frame by frame, out in rows, a grey line
-    above and left of each: uint8 (..., height, width). Values are clipped to [0, 1]."""
-    frames = np.pad(frames, [(0, -len(frames) % across)] + [(0, 0)] * (frames.ndim - 1))  # black
-    line = [(0, 0)] * (frames.ndim - 2) + [(1, 0), (1, 0)]
-    framed = np.pad(np.clip(frames, 0, 1), line, constant_values=0.4)
-    rows = [np.concatenate(framed[i : i + across], -1) for i in range(0, len(framed), across)]
-    return (255 * np.concatenate(rows, axis=-2)).round().astype(np.uint8)
+    """Lay pictures out in rows of `across`, with a grey line above and left of each.
+
+    Args:
+        frames: n pictures (n, 51, 51), or n videos (n, 8, 51, 51), in about [0, 1].
+
+    Returns:
+        One picture (height, width), or one video (8, height, width), uint8. Values outside [0, 1]
+        are clipped, and empty places are black.
+    """
+    *video, height, width = frames.shape[1:]  # video is [8] or []
+    rows = math.ceil(len(frames) / across)
+    image = np.zeros((*video, rows * (height + 1), across * (width + 1)))
+    for i, frame in enumerate(frames):
+        top, left = i // across * (height + 1), i % across * (width + 1)
+        place = image[..., top : top + height + 1, left : left + width + 1]
+        place[...] = 0.4
+        place[..., 1:, 1:] = np.clip(frame, 0, 1)
+    return (255 * image).round().astype(np.uint8)
 
 
 def write_gif(path: Path, videos: np.ndarray) -> None:
-    """Write videos (n, 8, 51, 51) in [0, 1] as one looping GIF, side by side and enlarged."""
-    images = tile(videos, across=int(np.ceil(np.sqrt(len(videos)))))
+    """Write videos (n, 8, 51, 51), in about [0, 1], as one looping GIF, side by side, each pixel
+    drawn as 3 x 3."""
+    images = tile(videos, across=math.ceil(math.sqrt(len(videos))))
     enlarged = images.repeat(3, axis=-1).repeat(3, axis=-2)
     with replacing(path) as temporary:
         iio.imwrite(temporary, enlarged, extension=".gif", duration=250, loop=0)
 
 
-def check_output(path: Path, suffix: str) -> None:
-    """Raise OSError unless a file of this kind can be written there: found out by trying, before
-    the work and not after it."""
-    if path.suffix.lower() != suffix or path.is_dir():
-        raise OSError(f"{path} must be the name of a {suffix} file")
-    try:
-        tempfile.TemporaryFile(dir=path.parent).close()
-    except OSError as problem:
-        raise OSError(f"{path} can't be written: {problem.strerror}") from None
+def draw_film_strip(plot: Any, rows: np.ndarray, labels: Sequence[str], title: str) -> None:
+    """Draw videos (rows, 8, 51, 51), in about [0, 1], one below the other into a matplotlib Axes,
+    the frames from left to right. Each row has a label."""
+    image = tile(rows.reshape(-1, FRAME_SIZE, FRAME_SIZE), across=NUM_FRAMES)
+    plot.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    cell = FRAME_SIZE + 1
+    plot.set_xticks(
+        [cell * (i + 0.5) for i in range(NUM_FRAMES)], [f"frame {i}" for i in range(NUM_FRAMES)]
+    )
+    plot.set_yticks([cell * (i + 0.5) for i in range(len(rows))], labels)
+    plot.tick_params(length=0)
+    plot.set_title(title)
+
+
+def write_figure(path: Path, figure: Any) -> None:
+    """Write a matplotlib Figure as a PNG."""
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=100)
 
 
 def run(main: Callable[[Any], None], settings_type: Any) -> None:
-    """Call main with the settings of the command line. tyro reports bad settings; a file that
-    can't be used, a missing package or a diverged training is one line. Then the exit status is 2,
-    after Ctrl-C 130."""
+    """Call main with the settings of the command line. tyro reports bad settings itself. A file that
+    can't be used, a missing package or a training that diverged is one line, and the exit status is
+    2; after Ctrl-C it is 130. An error in the code keeps its traceback."""
     try:
         main(tyro.cli(settings_type))
     except KeyboardInterrupt:
@@ -172,13 +323,56 @@ def run(main: Callable[[Any], None], settings_type: Any) -> None:
         sys.exit(2)
 
 
+@dataclass(frozen=True)
+class DataSettings(FrameSettings):
+    """Write videos of the kind that the models are trained on."""
+
+    turns: tuple[int, ...] = (1, -1)
+    """Turns that a video may take, in eighths of a circle per frame, -3 to 4; counter-clockwise is
+    positive. Naming one twice makes it twice as probable."""
+    gif: Path = Path("data.gif")
+    """Where to write sixteen looping videos."""
+    png: Path | None = None
+    """Where to write one first frame and all its futures."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "turns", simplest_turns(self.turns))  # the class is frozen
+        check_output(self.gif, ".gif")
+        check_output(self.png, ".png")
+
+
+def write_futures(settings: DataSettings) -> None:
+    """Write one first frame and all videos that begin with it as a PNG."""
+    from matplotlib.figure import Figure  # here, because it takes as long as all the rest
+
+    assert settings.png is not None
+    turns, _ = distinct_turns(settings.turns)
+    first_center = np.array([[0.65, 0.4]]) * settings.center_range
+    videos = render(possible_orbits(first_center, turns)[0], settings)  # (turns, 8, 51, 51)
+    figure = Figure(figsize=(9.5, 0.9 + len(turns)), layout="constrained")
+    labels = [turn_name(turn) for turn in turns]
+    title = f"One frame 0, and the {len(turns)} possible videos that begin with it"
+    draw_film_strip(figure.subplots(), videos, labels, title)
+    write_figure(settings.png, figure)
+
+
 def main(settings: DataSettings) -> None:
-    """Write a GIF of random videos."""
-    rng, n = np.random.default_rng(0), 16
-    both = orbits(random_first_centers(n, rng, settings.range))
-    centers = both[np.arange(n), rng.integers(2, size=n)]  # (n, 8, 2), in a random direction
+    """Write a GIF of random videos, and the futures of one first frame if asked for."""
+    n = 16
+    rng = np.random.default_rng(0)
+    turns, probability = distinct_turns(settings.turns)
+    orbits = possible_orbits(random_first_centers(n, rng, settings.center_range), turns)
+    taken = rng.choice(len(turns), size=n, p=probability)
+    centers = orbits[np.arange(n), taken]  # (n, 8, 2)
     write_gif(settings.gif, render(centers, settings))
-    print(f"{settings.gif}: {n} videos of {NUM_FRAMES} frames")
+    names = " or ".join(turn_name(turn) for turn in turns)
+    print(f"{settings.gif} shows {n} videos of {NUM_FRAMES} frames. From frame to frame: {names}.")
+    if settings.png:
+        write_futures(settings)
+        print(
+            f"{settings.png} shows one frame 0, and what may follow: {len(turns)} possible videos."
+        )
 
 
 if __name__ == "__main__":

@@ -1,257 +1,510 @@
-"""Stage 3 of 5: the flow. Learns to turn noise into the latents of frames 1 to 7, given frame 0.
+"""Stage 3 of 5: the flow. It learns to turn noise into the latents of frames 1 to 7, given frame 0.
 
-    python flow.py --embed-dim 2        # checkpoints/flow_dim2.pt; about 10 s
+    python flow.py --embed-dim 2          # trains d = 2, after its autoencoder; about 10 seconds more
+    python flow.py --png losses.png       # the same flow: its loss over the time t
 
-Flow matching with straight paths (arXiv:2210.02747, arXiv:2209.03003). Throughout, t = 0 is noise
-and t = 1 is data, and every expectation is given frame 0:
+You need to know the normal distribution and Bayes' rule. No flow matching: it is explained here.
 
-    x_t = t z + (1 - t) eps        eps ~ N(0, I), z = latents of frames 1 to 7, flat
-    posterior mean = E[z | x_t]    what the video is, as far as x_t tells
-    velocity = E[z - eps | x_t] = (posterior mean - x_t) / (1 - t)
+The idea, in four steps. z stands for what we want to generate: the latents of frames 1 to 7, written
+one after the other as D = 7 d numbers. All that follows is meant for one given frame 0.
 
-(The last because eps = (x_t - t z) / (1 - t), so z - eps = (z - x_t) / (1 - t).) The network
-outputs the posterior mean, and the velocity follows from it.
+1. A path. Take a video z and noise eps, D independent normal numbers, and mix them:
 
-Here the best answer is known. Given frame 0 only the direction is open, so z is one of two points,
-and the posterior mean is a weighted average of the two: class ExactFlow, the answer key. It isn't
-used in the training. (It knows the centre of the square, the network only the latent of frame 0:
-where different squares have the same latent, as with one number a frame, no network is as good.)
+       x_t = t z + (1 - t) eps        t = 0 is noise, t = 1 is the video
+
+   As t runs from 0 to 1, x_t moves on a straight line. Its velocity is d x_t / dt = z - eps.
+
+2. A flow. We want to start with noise and move to a video, but we don't know to which one. Now many
+   paths, from different noises to different videos, cross a point x at a time t. The trick of flow
+   matching (arXiv:2210.02747, arXiv:2209.03003) is to move with the mean velocity of all of them:
+
+       velocity(x, t) = E[z - eps | x_t = x]
+
+   Why is that right? Think of a crowd of people, each on their own straight path. How the density of
+   the crowd changes at some place depends only on how many people per second pass there, which is
+   the density times the mean velocity. So a second crowd in which everyone walks with the mean
+   velocity of the place always has the same density as the first one: at t = 0 that of the noise,
+   and at t = 1 that of the videos. What is lost is only who came from where.
+
+3. A guess. From x_t = t z + (1 - t) eps follows z - eps = (z - x_t) / (1 - t). So
+
+       velocity(x, t) = (posterior mean - x) / (1 - t),      posterior mean = E[z | x_t = x]
+
+   The flow always walks towards the posterior mean: the average of all videos that x could still
+   become, each weighted with its probability.
+
+4. A network. If one has to guess a random number and pays for the square of the error, the best guess
+   is its mean. So a network that sees x_t (and t and frame 0) and is trained to predict z with squared
+   error learns the posterior mean, and that is all we need.
+
+In this project there is a rare luxury: the posterior mean is known. Only two videos can follow a
+frame 0, so the average has two terms, and Bayes' rule gives their weights. The file begins with this
+exact answer, which is a few lines long. Then it trains a network that doesn't know it, and holds the
+two against each other.
 """
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm import trange
+from tqdm import tqdm
 
-import autoencoder
-from autoencoder import Autoencoder, AutoencoderSettings, encode_centers, fully_connected
-from data import NUM_FRAMES, check_range, orbits, random_first_centers, run
+from autoencoder import (
+    Autoencoder,
+    AutoencoderSettings,
+    checkpoint_path,
+    encode_squares,
+    is_stale,
+    load_or_make,
+    load_weights,
+    optimizer_and_schedule,
+    read_checkpoint,
+    restrict,
+    trained_autoencoder,
+    training_code,
+)
+from data import (
+    FRAME_SIZE,
+    NUM_FRAMES,
+    check_range,
+    distinct_turns,
+    possible_orbits,
+    random_first_centers,
+    random_stream,
+    run,
+    simplest_turns,
+    write_figure,
+)
 
-WIDTH = 128
+WIDTH = 128  # of the network
 TIME_FREQUENCIES = 4
 LEARNING_RATE = 5e-3
 BATCH_SIZE = 256
 NUM_ORBITS = 1024  # circles that the training videos run on
-LOSS_FLOOR = 0.2  # floor on 1 - t in the loss weight 1 / (1 - t)^2: else t near 1 dominates
-METRIC_FLOOR = 0.05  # the same in loss_by_time(), smaller
+FLOOR = 0.2  # the loss is divided by (1 - t)^2, but by no less than this number squared
 
 
 @dataclass(frozen=True)
 class FlowSettings(AutoencoderSettings):
-    """Train the flow (and the autoencoder first, if it is missing)."""
+    """Train the flow, or load it if it is trained already (the autoencoder likewise)."""
 
     given_frames: Literal[1, 2] = 1
-    """Frames that are given; with 2 the direction is known."""
-    ccw_share: float = 0.5
-    """Share of the videos that run counter-clockwise."""
+    """Frames that are given. The second one shows which turn the video takes."""
+    turns: tuple[int, ...] = (1, -1)
+    """Turns that a video may take, in eighths of a circle per frame, -3 to 4; counter-clockwise is
+    positive. Naming one twice makes it twice as probable."""
+    unseen_radii: tuple[float, float] | None = None
+    """Leave the circles with a radius between these two out of the flow's training."""
     latent_scale: float = 1.0
-    """Standard deviation that the latents are scaled to, 0.01 to 100; the noise has 1."""
+    """Standard deviation of the latents, 0.01 to 100. That of the noise is 1."""
     flow_steps: int = 1400
     """Training steps of the flow."""
+    png: Path | None = None
+    """Write a picture: the losses over the time t."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_range(0, 1, ccw_share=self.ccw_share)
+        object.__setattr__(self, "turns", simplest_turns(self.turns))  # the class is frozen
+        if self.unseen_radii is not None:
+            low, high = self.unseen_radii
+            smallest, largest = self.center_range / 4, self.center_range
+            if not low < high:
+                raise ValueError(f"--unseen-radii needs the smaller one first, not {low} {high}")
+            if low <= smallest and high >= largest:
+                raise ValueError(
+                    f"--unseen-radii {low} {high} leaves no circle to train on: radii lie in "
+                    f"{smallest:g} to {largest:g}"
+                )
+            if high <= smallest or low >= largest:
+                raise ValueError(
+                    f"--unseen-radii {low} {high} leaves nothing out: radii lie in {smallest:g} to "
+                    f"{largest:g}"
+                )
         check_range(0.01, 100, latent_scale=self.latent_scale)
         check_range(1, 10**9, flow_steps=self.flow_steps)
 
 
+# ---------------------------------------------------------------------------------------------
+# The exact flow
+#
+# n videos at once; each has k possible futures (two, unless --turns says otherwise) of D numbers.
+#
+#     x         (n, D)       the noisy videos
+#     t         (n, 1)       their times, in [0, 1)
+#     futures   (n, k, D)    what z could be
+#     prior     (n, k)       how probable each future is before one has seen x
+#
+# You can try it by hand. One video, one number long, is either 1 or -1. Halfway, at t = 1/2, x = 0.25:
+#
+#     >>> futures, prior = torch.tensor([[[1.0], [-1.0]]]), torch.tensor([[0.5, 0.5]])
+#     >>> x, t = torch.tensor([[0.25]]), torch.tensor([[0.5]])
+#     >>> posterior(x, t, futures, prior)
+#     tensor([[0.7311, 0.2689]])
+#     >>> posterior_mean(x, t, futures, prior)
+#     tensor([[0.4621]])
+#     >>> velocity(x, t, posterior_mean(x, t, futures, prior))
+#     tensor([[0.4242]])
+
+
+def posterior(x: Tensor, t: Tensor, futures: Tensor, prior: Tensor) -> Tensor:
+    """How probable each future is once one has seen x: P(z_k | x_t = x), (n, k).
+
+    If the future is z_k, then x_t = t z_k + (1 - t) eps is normal around t z_k, with standard
+    deviation 1 - t. Its density at x is proportional to exp(-|x - t z_k|^2 / (2 (1 - t)^2)). Bayes'
+    rule multiplies it by the prior and divides by the sum over k; the softmax of the logarithms does
+    both. (A future with prior 0 has the logarithm minus infinity, and gets probability 0.)
+    """
+    distance_squared = ((x[:, None] - t[:, None] * futures) ** 2).sum(2)
+    return torch.softmax(prior.log() - distance_squared / (2 * (1 - t) ** 2), dim=1)
+
+
+def posterior_mean(x: Tensor, t: Tensor, futures: Tensor, prior: Tensor) -> Tensor:
+    """E[z | x_t = x], (n, D): the futures, averaged with these probabilities. No prediction of z has
+    a smaller mean squared error."""
+    return (posterior(x, t, futures, prior)[:, :, None] * futures).sum(1)
+
+
+def velocity(x: Tensor, t: Tensor, mean: Tensor) -> Tensor:
+    """E[z - eps | x_t = x], (n, D), from the posterior mean (n, D); step 3 above."""
+    return (mean - x) / (1 - t)
+
+
+def speciation_time(futures: Tensor) -> Tensor:
+    """t_S, (n,): the time at which it is being decided which future it will be (the speciation time
+    of arXiv:2402.18491). The noise shrinks as 1 - t while the two futures nearest to each other move
+    apart, t times their distance. At t_S = 1 / (1 + distance / 2) each of them is one standard
+    deviation of the noise away from the middle between them. With a single future it is 0."""
+    distance = torch.cdist(futures, futures)  # (n, k, k)
+    distance += torch.diag(torch.full((futures.shape[1],), torch.inf))  # not to itself
+    return 1 / (1 + distance.amin((1, 2)) / 2)
+
+
+# ---------------------------------------------------------------------------------------------
+# From frames to latents and back
+
+
 @dataclass(frozen=True)
 class LatentSpace:
-    """The autoencoder's latents, moved and scaled so that each coordinate has mean 0 and standard
-    deviation latent_scale over the training videos."""
+    """The autoencoder's latents, moved and scaled: over the training videos each of the d numbers
+    has mean 0 and the standard deviation --latent-scale, 1 by default, as the noise has."""
 
-    coder: Autoencoder
-    mean: Tensor  # (d,), of the raw latents
-    unit: Tensor  # (d,), their standard deviation, divided by latent_scale
+    autoencoder: Autoencoder
+    mean: Tensor  # (d,), of the autoencoder's own latents
+    std: Tensor  # (d,), their standard deviation
     settings: FlowSettings
 
+    def standardize(self, latents: Tensor) -> Tensor:
+        """The autoencoder's own latents (..., d) -> moved and scaled (..., d)."""
+        return self.settings.latent_scale * (latents - self.mean) / self.std
+
     def encode(self, centers: np.ndarray) -> Tensor:
-        """Centres (..., 2), x and y in [-1, 1] -> latents (..., d) of their frames."""
-        return (encode_centers(self.coder, centers, self.settings) - self.mean) / self.unit
+        """Draw squares at the centres (n, frames, 2) and encode them: latents (n, frames, d)."""
+        return self.standardize(encode_squares(self.autoencoder, centers, self.settings))
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
-        """Video latents (n, frames * d) -> frames (n, frames, 51, 51), about [0, 1]."""
-        flat = latents.reshape(-1, self.settings.embed_dim) * self.unit + self.mean
-        frames = torch.cat([self.coder.decode(batch) for batch in flat.split(128)])
-        return frames.reshape(len(latents), -1, 51, 51)
+        """Latents (n, frames * d) or (n, frames, d) -> frames (n, frames, 51, 51), about [0, 1]."""
+        scaled = latents.reshape(-1, self.settings.embed_dim)
+        own = scaled / self.settings.latent_scale * self.std + self.mean
+        frames = torch.cat([self.autoencoder.decode(batch) for batch in own.split(128)])
+        return frames.reshape(len(latents), -1, FRAME_SIZE, FRAME_SIZE)
 
 
-def random_latent_videos(orbit_latents: Tensor, n: int, ccw_share: float) -> Tensor:
-    """Draw n videos (n, 8, d): an orbit, a frame to start with and a direction. orbit_latents
-    (orbits, 8, d) holds each orbit counter-clockwise."""
-    orbit = torch.randint(len(orbit_latents), (n, 1))
-    start = torch.randint(NUM_FRAMES, (n, 1))
-    direction = torch.where(torch.rand(n, 1) < ccw_share, 1, -1)
-    return orbit_latents[orbit, (start + direction * torch.arange(NUM_FRAMES)) % NUM_FRAMES]
+def places(start: Tensor, turn: Tensor) -> Tensor:
+    """Where on its circle a video is in its eight frames: starts (n,) and turns (n,) -> (n, 8). The
+    eight places are numbered 0 to 7, counter-clockwise."""
+    frame = torch.arange(NUM_FRAMES)
+    return (start[:, None] + turn[:, None] * frame) % NUM_FRAMES
+
+
+def possible_futures(space: LatentSpace, given_centers: np.ndarray) -> tuple[Tensor, Tensor]:
+    """What may follow the given frames: all that the exact flow needs to know.
+
+    Args:
+        space: its settings say which turns there are.
+        given_centers: (n, given_frames, 2), where the squares of the given frames are.
+
+    Returns:
+        futures (n, k, D), one for each turn, and their prior (n, k). A second given frame shows the
+        turn: then the prior is 1 for it, and 0 for the others.
+    """
+    turns, probability = distinct_turns(space.settings.turns)
+    first_centers, given_frames = given_centers[:, 0], given_centers.shape[1]
+    circle = space.encode(possible_orbits(first_centers, [1])[:, 0])  # (n, 8, d), place by place
+    place = places(torch.zeros(len(turns), dtype=torch.long), torch.from_numpy(turns))  # (k, 8)
+    videos = circle[:, place]  # (n, k, 8, d)
+
+    orbits = possible_orbits(first_centers, turns)[:, :, :given_frames]
+    agrees = np.isclose(orbits, given_centers[:, None]).all((2, 3))  # (n, k)
+    prior = torch.from_numpy(probability * agrees).float()
+    return videos[:, :, given_frames:].flatten(2), prior / prior.sum(1, keepdim=True)
+
+
+# ---------------------------------------------------------------------------------------------
+# The network
 
 
 class FlowNetwork(nn.Module):
-    """Predicts the posterior mean E[z | x_t, given frames].
+    """Predicts the posterior mean from x_t, t, and the latents of the given frames.
 
-    By Bayes' rule the log odds of the directions are t x_t . (z_ccw - z_cw) / (1 - t)^2, with one
-    given frame and even prior odds (|z_ccw| = |z_cw|, because they hold the same frames). And
-    z_ccw - z_cw depends on the given frame, which must thus multiply x_t: the context (given frame
-    and time) scales and shifts the features of x_t, twice (FiLM, arXiv:1709.07871).
+    What does it have to imitate? In posterior(), expand |x - t z|^2 = |x|^2 - 2 t x.z + t^2 |z|^2. The
+    first term is the same for both futures. So is the last, because frames 1 to 7 of both show the
+    same seven places, in reverse order. What remains of the logarithm of the odds is
+
+        log(p_ccw / p_cw) = t x . (z_ccw - z_cw) / (1 - t)^2
+
+    a product of x and a difference that depends on the given frame. Layers that only add what they
+    get from x and what they get from the given frame are bad at products. So here the given frame
+    and the time, together called the context, multiply: a small network of their own turns them
+    into a scale and a shift for each feature of x (known as FiLM, arXiv:1709.07871), twice.
     """
 
     def __init__(self, settings: FlowSettings) -> None:
         super().__init__()
-        self.scale = settings.latent_scale
+        self.latent_scale = settings.latent_scale
         given = settings.embed_dim * settings.given_frames
         video = settings.embed_dim * (NUM_FRAMES - settings.given_frames)
         context = given + 1 + 2 * TIME_FREQUENCIES
-        self.modulation = nn.Sequential(*fully_connected([context, WIDTH, WIDTH, 4 * WIDTH]))
-        # The given frame reaches each unit with standard deviation 2, much more than by default:
-        # for finer features of it (arXiv:2006.10739)
-        first = self.modulation.get_parameter("0.weight")
-        nn.init.normal_(first.data[:, :given], std=2 / given**0.5)
+        first = nn.Linear(context, WIDTH)
+        self.modulation = nn.Sequential(
+            first, nn.SiLU(), nn.Linear(WIDTH, WIDTH), nn.SiLU(), nn.Linear(WIDTH, 4 * WIDTH)
+        )
+        # Start with larger weights for the given frames than PyTorch would: each unit of the first
+        # layer gets from them a sum with standard deviation 2. Large weights make for features that
+        # change quickly from one place to the next (compare arXiv:2006.10739), and the network fits
+        # the fine details of the map from the given frame to the video better.
+        with torch.no_grad():
+            first.weight[:, :given].normal_(std=2 / given**0.5)
         self.input = nn.Linear(video + context, WIDTH)
         self.norm = nn.LayerNorm(WIDTH, elementwise_affine=False)
-        self.fc1, self.fc2 = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
-        nn.init.zeros_(self.fc2.weight)  # at first the block around it adds fc2's bias only
+        self.fc1 = nn.Linear(WIDTH, WIDTH)
+        self.fc2 = nn.Linear(WIDTH, WIDTH)
         self.out = nn.Linear(WIDTH + context, video)
+        nn.init.zeros_(self.fc2.weight)  # h + fc2(...) starts as h plus a constant
 
-    def forward(self, x: Tensor, given: Tensor, t: Tensor) -> Tensor:
-        """x (n, D), given (n, given_frames * d), t (n, 1) -> posterior mean (n, D), where D is the
-        size of a video latent, (8 - given_frames) * d."""
+    def forward(self, x: Tensor, t: Tensor, given: Tensor) -> Tensor:
+        """x (n, D), t (n, 1), given (n, given_frames * d) -> posterior mean (n, D)."""
+        # Bring both to a size of about 1, at any --latent-scale. (By default this changes nothing.)
+        given = given / self.latent_scale
+        x = x / (t * self.latent_scale + 1 - t)
+        # Besides t itself the network gets a few waves of t, so that it can bend quickly over time.
         angle = torch.pi * t * torch.arange(1, TIME_FREQUENCIES + 1)
-        context = torch.cat([given / self.scale, t, angle.sin(), angle.cos()], dim=1)
+        context = torch.cat([given, t, angle.sin(), angle.cos()], dim=1)
+
         scale_1, shift_1, scale_2, shift_2 = self.modulation(context).chunk(4, dim=1)
-        unit_x = x / (t * self.scale + 1 - t)  # of the order of 1 at any latent scale
-        h = self.input(torch.cat([unit_x, context], dim=1))
-        h = h + self.fc2(F.silu(self.fc1(self.norm(h) * (1 + scale_1) + shift_1)))
-        h = self.norm(h) * (1 + scale_2) + shift_2
-        return self.scale * self.out(torch.cat([h, context], dim=1))
+        h = self.input(torch.cat([x, context], dim=1))
+        modulated = self.norm(h) * (1 + scale_1) + shift_1
+        h = h + self.fc2(F.silu(self.fc1(modulated)))
+        modulated = self.norm(h) * (1 + scale_2) + shift_2
+        return self.latent_scale * self.out(torch.cat([modulated, context], dim=1))
+
+
+# ---------------------------------------------------------------------------------------------
+# The training
 
 
 def random_times(n: int) -> Tensor:
-    """Training times (n, 1) in [0, 1]: a quarter crowds towards t = 0, where the direction is open,
-    the others towards t = 1, where the loss weighs most (up to LOSS_FLOOR's limit)."""
+    """Times (n, 1) to train at, in [0, 1]. They crowd at both ends: near 0, where it is decided
+    which future it will be, and near 1, where the loss weighs most.
+
+    A quarter of them is u^3, with u uniform in [0, 1]: nearly half of these lie under 0.1. The others
+    are 1 - u^2: nearly a third of these lie above 0.9.
+    """
     u = torch.rand(n, 1)
-    return torch.where(torch.rand(n, 1) < 0.25, u**3, 1 - u**2)
+    early = torch.rand(n, 1) < 0.25
+    return torch.where(early, u**3, 1 - u**2)
 
 
-def train(settings: FlowSettings, coder: Autoencoder) -> tuple[FlowNetwork, LatentSpace]:
-    """Flow matching on latent videos. Weighted by 1 / (1 - t)^2 the loss of the posterior mean is
-    that of the velocity, |v - (z - eps)|^2 = |mean - z|^2 / (1 - t)^2. Neither the floor nor the
-    choice of times changes the best answer, which is E[z | x_t] at each t."""
+def random_latent_videos(
+    orbit_latents: Tensor, n: int, turns: Tensor, probability: Tensor
+) -> Tensor:
+    """Draw n training videos (n, 8, d): a circle, a place to start at, and a turn.
+
+    Args:
+        orbit_latents: (circles, 8, d), the latents of the eight places of each circle.
+        turns: (k,), integers; probability: (k,), of each.
+    """
+    orbit = torch.randint(len(orbit_latents), (n, 1))
+    start = torch.randint(NUM_FRAMES, (n, 1))[:, 0]
+    turn = turns[torch.searchsorted(probability.cumsum(0), torch.rand(n, 1))][:, 0]
+    return orbit_latents[orbit, places(start, turn)]
+
+
+def train(settings: FlowSettings, autoencoder: Autoencoder) -> tuple[FlowNetwork, LatentSpace]:
+    """Train the network to predict z from x_t: flow matching, steps 1 and 4 above."""
     torch.manual_seed(settings.seed)
-    rng = np.random.default_rng((settings.seed, 2))
-    first_centers = random_first_centers(NUM_ORBITS, rng, settings.range)
-    orbit_latents = encode_centers(coder, orbits(first_centers)[:, 0], settings)  # (orbits, 8, d)
-    mean = orbit_latents.mean((0, 1))
-    unit = orbit_latents.std((0, 1)).clamp_min(1e-6) / settings.latent_scale
-    orbit_latents = (orbit_latents - mean) / unit
+    # All circles that the videos run on are drawn and encoded once, and the latents standardised.
+    rng = random_stream(settings.seed, "flow training")
+    first_centers = random_first_centers(
+        NUM_ORBITS, rng, settings.center_range, settings.unseen_radii
+    )
+    circles = possible_orbits(first_centers, [1])[:, 0]  # (circles, 8, 2)
+    own_latents = encode_squares(autoencoder, circles, settings)  # (circles, 8, d)
+    mean, std = own_latents.mean((0, 1)), own_latents.std((0, 1)).clamp_min(1e-6)
+    space = LatentSpace(autoencoder, mean, std, settings)
+    orbit_latents = space.standardize(own_latents)
 
+    turns, probability = map(torch.from_numpy, distinct_turns(settings.turns))
     network = FlowNetwork(settings)
-    optimizer, schedule = autoencoder.optimizer_and_schedule(
+    optimizer, schedule = optimizer_and_schedule(
         network, LEARNING_RATE, settings.flow_steps, weight_decay=0.01
     )
-    for _ in trange(settings.flow_steps, desc="flow", unit="step"):
-        video = random_latent_videos(orbit_latents, BATCH_SIZE, settings.ccw_share)
+    progress = tqdm(range(settings.flow_steps), desc="flow", unit="step")
+    for _ in progress:
+        video = random_latent_videos(orbit_latents, BATCH_SIZE, turns, probability)
         given = video[:, : settings.given_frames].flatten(1)
         z = video[:, settings.given_frames :].flatten(1)
         t, noise = random_times(BATCH_SIZE), torch.randn_like(z)
         x = t * z + (1 - t) * noise
-        error = network(x, given, t) - z
-        loss = (error**2 / (1 - t).clamp_min(LOSS_FLOOR) ** 2).mean()
+
+        # The network predicts z, but what we need to be right is the velocity. The predicted one is
+        # (mean - x) / (1 - t) and that of the path (z - x) / (1 - t): so the error of the velocity is
+        # (mean - z) / (1 - t). Near t = 1 that divisor would let a few videos outweigh all others,
+        # and so it has a floor. This doesn't change what the best network is: at each t separately
+        # the posterior mean has the least squared error, however much that t weighs.
+        mean = network(x, t, given)
+        loss = ((mean - z) ** 2 / (1 - t).clamp_min(FLOOR) ** 2).mean()
+
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-    return network, LatentSpace(coder, mean, unit, settings)
+        progress.set_postfix(loss=f"{loss.item():.4f}", refresh=False)
+    return network, space
 
 
-@dataclass(frozen=True)
-class ExactFlow:
-    """The optimal flow of n videos: each has k possible continuations z_1 ... z_k."""
-
-    given: Tensor  # (n, given_frames * d), latents of the given frames
-    continuations: Tensor  # (n, k, D); here k = 2: counter-clockwise, clockwise
-    prior: Tensor  # (n, k), their probabilities before x_t is seen
-
-    def posterior(self, x: Tensor, t: Tensor) -> Tensor:
-        """P(continuation | x_t = x), (n, k), by Bayes' rule for Gaussians N(t z_k, (1 - t)^2 I); x
-        is (n, D), t is (n, 1) in [0, 1)."""
-        distance = ((x[:, None] - t[:, None] * self.continuations) ** 2).sum(2)
-        return torch.softmax(self.prior.log() - distance / (2 * (1 - t) ** 2), dim=1)
-
-    def posterior_mean(self, x: Tensor, t: Tensor) -> Tensor:
-        """E[z | x_t = x], (n, D): the best prediction of z by mean squared error."""
-        return (self.posterior(x, t)[:, :, None] * self.continuations).sum(1)
-
-
-def exact_flow(space: LatentSpace, first_centers: np.ndarray, direction: Tensor) -> ExactFlow:
-    """The optimal flow of the videos that start at these centres (n, 2). Their directions (n,), 0
-    counter-clockwise, 1 clockwise, are used only with two given frames, which tell them."""
-    ccw = space.encode(orbits(first_centers)[:, 0])  # (n, 8, d)
-    cw = ccw.flip(1).roll(1, dims=1)  # frames 0, 7, 6, ... 1
-    both = torch.stack([ccw, cw], dim=1)
-    g, share = space.settings.given_frames, space.settings.ccw_share
-    prior = torch.tensor([share, 1 - share]).expand(len(both), 2)
-    if g == 2:
-        prior = F.one_hot(direction, 2).float()
-    given = both[torch.arange(len(both)), direction, :g]
-    return ExactFlow(given.flatten(1), both[:, :, g:].flatten(2), prior)
+# ---------------------------------------------------------------------------------------------
+# How good is it?
 
 
 @torch.no_grad()
 def loss_by_time(network: FlowNetwork, space: LatentSpace) -> dict[str, list[float]]:
-    """Losses by bins of "t" in [0.025, 0.975], per coordinate, on 1024 fresh videos: the network's
-    "loss"; the "irreducible" one, which even the exact flow has, because x_t doesn't tell all; and
-    the "excess", the network's squared distance from the exact flow. Weighted by 1 / (1 - t)^2
-    they are, but for METRIC_FLOOR, losses of the velocity. loss = irreducible + excess, but for
-    chance."""
+    """The loss of the velocity over ten intervals of t in [0.025, 0.975], on 1024 new videos (on
+    circles like those that were trained on).
+
+    x_t doesn't tell everything about z. So even the exact flow has a loss, the irreducible one, and
+    no network can have less. What a network has beyond it is the excess: its squared distance from
+    the exact flow. The three are related. Write network - z = (network - exact) + (exact - z) and
+    take the square. The product of the two brackets is zero on average, because exact - z averages
+    to zero at every x_t. So
+
+        loss = irreducible + excess      (up to chance, with 1024 videos)
+
+    Returns:
+        Lists of ten: "t", the middles of the intervals; "loss", "irreducible" and "excess", per
+        number of the latent, divided by (1 - t)^2 as in the training (but with the floor 0.05).
+    """
     settings, n = space.settings, 1024
     torch.manual_seed(settings.seed + 1)
-    rng = np.random.default_rng((settings.seed, 3))
-    direction = (torch.rand(n) >= settings.ccw_share).long()  # 0 is counter-clockwise
-    exact = exact_flow(space, random_first_centers(n, rng, settings.range), direction)
-    z = exact.continuations[torch.arange(n), direction]
+    rng = random_stream(settings.seed, "flow test")
+    first_centers = random_first_centers(n, rng, settings.center_range, settings.unseen_radii)
+    turns, probability = distinct_turns(settings.turns)
+    taken = torch.searchsorted(torch.from_numpy(probability.cumsum()), torch.rand(n))
+    video_centers = possible_orbits(first_centers, turns)[np.arange(n), taken]  # (n, 8, 2)
+    given_centers = video_centers[:, : settings.given_frames]
+    futures, prior = possible_futures(space, given_centers)
+    given = space.encode(given_centers).flatten(1)
+    z = futures[torch.arange(n), taken]
+
     bins: dict[str, list[float]] = {"t": [], "loss": [], "irreducible": [], "excess": []}
-    for low in [0.025 + 0.095 * i for i in range(10)]:
-        t = low + 0.095 * torch.rand(n, 1)
+    edges = np.linspace(0.025, 0.975, 11).tolist()
+    for low, high in itertools.pairwise(edges):
+        t = low + (high - low) * torch.rand(n, 1)
         x = t * z + (1 - t) * torch.randn_like(z)
-        predicted, mean = network(x, exact.given, t), exact.posterior_mean(x, t)
-        weight = 1 / (1 - t).clamp_min(METRIC_FLOOR) ** 2
-        bins["t"].append(low + 0.0475)
-        pairs = {"loss": (predicted, z), "irreducible": (mean, z), "excess": (predicted, mean)}
-        for name, (one, other) in pairs.items():
-            bins[name].append(((one - other) ** 2 * weight).mean().item())
+        predicted = network(x, t, given)
+        exact = posterior_mean(x, t, futures, prior)
+        weight = 1 / (1 - t).clamp_min(0.05) ** 2
+        bins["t"].append((low + high) / 2)
+        bins["loss"].append((weight * (predicted - z) ** 2).mean().item())
+        bins["irreducible"].append((weight * (exact - z) ** 2).mean().item())
+        bins["excess"].append((weight * (predicted - exact) ** 2).mean().item())
     return bins
 
 
-def load_or_train(settings: FlowSettings) -> tuple[FlowNetwork, LatentSpace]:
-    """The flow of these settings and its latent space, trained now if it is missing. Its checkpoint
-    holds the autoencoder's weights too, so the two always match. Raises as load_or_make() does."""
-    settings = autoencoder.restrict(settings, FlowSettings)
+def mean_speciation_time(space: LatentSpace) -> float:
+    """t_S, averaged over 1024 first frames."""
+    rng = random_stream(space.settings.seed, "flow test")
+    settings = space.settings
+    first = random_first_centers(1024, rng, settings.center_range, settings.unseen_radii)
+    futures, _ = possible_futures(space, first[:, None])
+    return speciation_time(futures).mean().item()
+
+
+def write_losses(path: Path, space: LatentSpace, losses: dict[str, list[float]]) -> None:
+    """Write the losses over t as a PNG, with t_S marked."""
+    from matplotlib.figure import Figure  # here, because it takes as long as all the rest
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    plot = figure.subplots()
+    looks: dict[str, dict[str, Any]] = {
+        "loss": {"color": "#0072B2", "label": "loss of the network"},
+        "irreducible": {"color": "#E69F00", "ls": "--", "label": "loss of the exact flow"},
+        "excess": {"color": "#D55E00", "label": "excess: distance between the two"},
+    }
+    for name, look in looks.items():
+        plot.plot(losses["t"], losses[name], "o-", ms=3, **look)
+    t_s = mean_speciation_time(space)
+    if 0 < t_s < 1:
+        plot.axvline(t_s, color="#888888", ls=":", label=f"$t_S$ = {t_s:.2f}: the turn is decided")
+    plot.set(xlabel="t (0: noise, 1: video)", ylabel="squared error of the velocity", yscale="log")
+    plot.set_title(
+        f"d = {space.settings.embed_dim}: the network's loss, and the least possible one"
+    )
+    plot.legend()
+    write_figure(path, figure)
+
+
+# ---------------------------------------------------------------------------------------------
+# Plumbing, from here on: the checkpoint and the command line. A first reading can skip it.
+
+
+def trained_flow(settings: FlowSettings) -> tuple[FlowNetwork, LatentSpace]:
+    """The flow of these settings and its latent space. It is trained now if it is missing, after its
+    autoencoder. Its checkpoint holds the autoencoder too, so that the two always belong together.
+    Raises as load_or_make() and load_weights() do."""
+    settings = restrict(settings, FlowSettings)
 
     def make() -> dict[str, Any]:
-        network, space = train(settings, autoencoder.load_or_train(settings))
-        parts = {"weights": network.state_dict(), "autoencoder": space.coder.state_dict()}
-        return parts | {"mean": space.mean, "unit": space.unit}
+        earlier = restrict(settings, AutoencoderSettings)
+        retrain = settings.retrain and is_stale(earlier)
+        autoencoder = trained_autoencoder(replace(earlier, retrain=retrain))
+        network, space = train(settings, autoencoder)
+        return {
+            "weights": network.state_dict(),
+            "autoencoder": autoencoder.state_dict(),
+            "mean": space.mean,
+            "std": space.std,
+            "code": training_code("flow") | read_checkpoint(earlier)["code"],
+        }
 
-    network, coder = FlowNetwork(settings), Autoencoder(settings)
-    checkpoint = autoencoder.load_or_make(settings, make)
-    network.load_state_dict(checkpoint["weights"])
-    coder.load_state_dict(checkpoint["autoencoder"])
-    return network, LatentSpace(coder, checkpoint["mean"], checkpoint["unit"], settings)
+    checkpoint = load_or_make(settings, training_code("flow", "autoencoder"), make)
+    network, autoencoder = FlowNetwork(settings), Autoencoder(settings)
+    load_weights(network, checkpoint["weights"], checkpoint_path(settings))
+    load_weights(autoencoder, checkpoint["autoencoder"], checkpoint_path(settings))
+    return network, LatentSpace(autoencoder, checkpoint["mean"], checkpoint["std"], settings)
 
 
 def main(settings: FlowSettings) -> None:
-    """Train, or load what is there, and print loss_by_time()."""
-    losses = loss_by_time(*load_or_train(settings))
-    print(f"{autoencoder.checkpoint_path(settings)}: velocity loss, on videos not seen")
-    print("     t     loss  irreducible   excess")
-    for row in zip(*losses.values()):
-        print("{:6.2f} {:8.4f} {:12.4f} {:8.4f}".format(*row))
-    print(f"  mean excess {np.mean(losses['excess']):.4f}")
+    """Train the flow or load it, and hold it against the exact flow."""
+    network, space = trained_flow(settings)
+    losses = loss_by_time(network, space)
+    print(f"{checkpoint_path(settings)}: squared error of the velocity, on new videos")
+    print("     t   network  exact flow    excess")
+    for t, loss, irreducible, excess in zip(*losses.values()):
+        print(f"{t:6.2f}  {loss:8.4f}  {irreducible:10.4f}  {excess:8.4f}")
+    loss, least, excess = (np.mean(losses[name]) for name in ("loss", "irreducible", "excess"))
+    print(
+        f"On average over t the network's loss is {loss:.4f}. The exact flow's, the least possible, "
+        f"is {least:.4f}; the mean excess is {excess:.4f}."
+    )
+    if settings.png:
+        write_losses(settings.png, space, losses)
+        print(f"{settings.png} shows these losses.")
 
 
 if __name__ == "__main__":
