@@ -60,6 +60,11 @@ from data import (
     write_figure,
 )
 
+# These networks are so small that a second thread gains little, and costs much as soon as the machine
+# is busy with something else. With one thread the time doesn't depend on that, nor on the number of
+# cores; and the numbers that come out are the same on any number of cores.
+torch.set_num_threads(1)
+
 CHANNELS = 32  # of the feature maps
 MAP_SIZE = 7  # the smallest feature map has 7 x 7 places
 HIDDEN_WIDTH = 256  # of the fully connected layers that --hidden-layers adds
@@ -82,7 +87,7 @@ class AutoencoderSettings(FrameSettings):
     """Fully connected layers, 256 wide, added before the latent and again behind it, 0 to 8."""
     blur: float = 9.0
     """Blur of the frames at the start of the training, in pixels, 0 to 25; it has gone after 60 %."""
-    autoencoder_steps: int = 460
+    autoencoder_steps: int = 530
     """Training steps of the autoencoder."""
     seed: int = 0
     """Seed of the trainings, of the autoencoder's and of the flow's."""
@@ -136,15 +141,22 @@ class ResidualBlock(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """Frames (n, 51, 51) to latents (n, d), and back. The sizes of the feature maps stand beside the
-    layers."""
+    """Frames (n, 51, 51) to latents (n, d), and back.
+
+    The sizes of the feature maps stand beside the layers. Both networks work on patches of 4 x 4
+    pixels. 51 is not a multiple of 4, so a frame gets a black border and is 56 pixels wide inside of
+    the networks.
+    """
 
     def __init__(self, settings: AutoencoderSettings) -> None:
         super().__init__()
         features = CHANNELS * MAP_SIZE**2
         hidden = [HIDDEN_WIDTH] * settings.hidden_layers  # none by default
         self.encoder = nn.Sequential(
-            nn.Conv2d(1, CHANNELS, 7, stride=4, padding=2),  # 51 x 51 -> 13 x 13
+            nn.PixelUnshuffle(
+                4
+            ),  # each patch of 4 x 4 pixels becomes one place: 56 x 56 -> 14 x 14
+            nn.Conv2d(16, CHANNELS, 2),  # 14 x 14 -> 13 x 13
             nn.SiLU(),
             nn.Conv2d(CHANNELS, CHANNELS, 3, stride=2, padding=1),  # 13 x 13 -> 7 x 7
             nn.SiLU(),
@@ -157,20 +169,18 @@ class Autoencoder(nn.Module):
         self.decoder = nn.Sequential(
             *fully_connected([settings.embed_dim, *hidden, features]),
             nn.Unflatten(1, (CHANNELS, MAP_SIZE, MAP_SIZE)),
-            *[ResidualBlock(settings.plain) for _ in range(4)],
+            *[ResidualBlock(settings.plain) for _ in range(3)],
             activation(),
             nn.ConvTranspose2d(CHANNELS, CHANNELS, 3, stride=2, padding=1),  # 7 x 7 -> 13 x 13
             activation(),
             nn.Conv2d(CHANNELS, 16, 2, padding=1),  # 13 x 13 -> 14 x 14
-            # The 16 numbers of each of the 14 x 14 places become a patch of 4 x 4 pixels. That gives
-            # 56 x 56 pixels, a few more than a frame has; decode() cuts off its border.
-            nn.PixelShuffle(4),
+            nn.PixelShuffle(4),  # the 16 numbers of each place become a patch: 14 x 14 -> 56 x 56
         )
 
     def encode(self, frames: Tensor) -> Tensor:
         """Frames (n, 51, 51) in [0, 1] -> latents (n, d). (flow.py will bring them to mean 0 and
         standard deviation 1.)"""
-        return self.encoder(frames[:, None])
+        return self.encoder(F.pad(frames[:, None], (2, 3, 2, 3)))  # from 51 x 51 to 56 x 56
 
     def decode(self, latents: Tensor, leak: float = LEAK) -> Tensor:
         """Latents (n, d) -> frames (n, 51, 51), nearly in [0, 1].

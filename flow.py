@@ -329,10 +329,10 @@ def random_latent_videos(
         orbit_latents: (circles, 8, d), the latents of the eight places of each circle.
         turns: (k,), integers; probability: (k,), of each.
     """
-    orbit = torch.randint(len(orbit_latents), (n, 1))
-    start = torch.randint(NUM_FRAMES, (n, 1))[:, 0]
-    turn = turns[torch.searchsorted(probability.cumsum(0), torch.rand(n, 1))][:, 0]
-    return orbit_latents[orbit, places(start, turn)]
+    orbit = torch.randint(len(orbit_latents), (n,))
+    start = torch.randint(NUM_FRAMES, (n,))
+    turn = turns[torch.multinomial(probability, n, replacement=True)]
+    return orbit_latents[orbit[:, None], places(start, turn)]
 
 
 def train(settings: FlowSettings, autoencoder: Autoencoder) -> tuple[FlowNetwork, LatentSpace]:
@@ -359,7 +359,8 @@ def train(settings: FlowSettings, autoencoder: Autoencoder) -> tuple[FlowNetwork
         video = random_latent_videos(orbit_latents, BATCH_SIZE, turns, probability)
         given = video[:, : settings.given_frames].flatten(1)
         z = video[:, settings.given_frames :].flatten(1)
-        t, noise = random_times(BATCH_SIZE), torch.randn_like(z)
+        t = random_times(BATCH_SIZE)
+        noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32))
         x = t * z + (1 - t) * noise
 
         # The network predicts z, but what we need to be right is the velocity. The predicted one is
@@ -367,8 +368,8 @@ def train(settings: FlowSettings, autoencoder: Autoencoder) -> tuple[FlowNetwork
         # (mean - z) / (1 - t). Near t = 1 that divisor would let a few videos outweigh all others,
         # and so it has a floor. This doesn't change what the best network is: at each t separately
         # the posterior mean has the least squared error, however much that t weighs.
-        mean = network(x, t, given)
-        loss = ((mean - z) ** 2 / (1 - t).clamp_min(FLOOR) ** 2).mean()
+        error = (network(x, t, given) - z).square().mean(1, keepdim=True)  # of each video
+        loss = (error / (1 - t).clamp_min(FLOOR) ** 2).mean()
 
         optimizer.zero_grad()
         loss.backward()
@@ -404,7 +405,7 @@ def loss_by_time(network: FlowNetwork, space: LatentSpace) -> dict[str, list[flo
     rng = random_stream(settings.seed, "flow test")
     first_centers = random_first_centers(n, rng, settings.center_range, settings.unseen_radii)
     turns, probability = distinct_turns(settings.turns)
-    taken = torch.searchsorted(torch.from_numpy(probability.cumsum()), torch.rand(n))
+    taken = torch.multinomial(torch.from_numpy(probability), n, replacement=True)
     video_centers = possible_orbits(first_centers, turns)[np.arange(n), taken]  # (n, 8, 2)
     given_centers = video_centers[:, : settings.given_frames]
     futures, prior = possible_futures(space, given_centers)
