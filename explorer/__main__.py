@@ -62,7 +62,7 @@ def page(networks: str) -> str:
         "FRAME_SIZE": data.FRAME_SIZE,
         "PIXEL": data.PIXEL,
         "NUM_FRAMES": data.NUM_FRAMES,
-        "RANGE": SampleSettings.range,
+        "RANGE": SampleSettings.center_range,
         "HALF_WIDTH": SampleSettings.half_width,
         "CHANNELS": autoencoder.CHANNELS,
         "MAP_SIZE": autoencoder.MAP_SIZE,
@@ -84,9 +84,9 @@ def main(settings: ExplorerSettings) -> None:
     networks = {}
     for dim, levels in LEVELS.items():
         dim_settings = FlowSettings(embed_dim=dim, checkpoint_dir=settings.checkpoint_dir)
-        network, space = flow.load_or_train(dim_settings)
-        weights = network.state_dict() | space.coder.state_dict()
-        networks[dim] = pack(weights | {"mean": space.mean, "unit": space.unit}, levels)
+        network, space = flow.trained_flow(dim_settings)
+        weights = network.state_dict() | space.autoencoder.state_dict()
+        networks[dim] = pack(weights | {"mean": space.mean, "std": space.std}, levels)
     html = page(json.dumps(networks)).encode()
     with data.replacing(settings.out) as temporary:
         temporary.write_bytes(html)
