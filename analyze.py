@@ -140,11 +140,12 @@ def find_blobs(frame: np.ndarray) -> np.ndarray:
     brightest = clipped.max()
     if brightest < 0.15:
         return np.zeros((0, 2))
-    pieces, n = ndimage.label(clipped >= brightest / 2, structure=np.ones((3, 3)))
+    pieces, _ = ndimage.label(clipped >= brightest / 2, structure=np.ones((3, 3)))
+    sizes = np.bincount(pieces.ravel())  # of the dark rest, which has number 0, and of each piece
     middles = []
-    for piece in range(1, n + 1):
-        row, column = np.nonzero(pieces == piece)
-        if len(row) >= 4:
+    for piece in range(1, len(sizes)):
+        if sizes[piece] >= 4:
+            row, column = np.nonzero(pieces == piece)
             middles.append([column.mean() * PIXEL - 1, 1 - row.mean() * PIXEL])
     return np.array(middles).reshape(-1, 2)
 
