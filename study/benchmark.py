@@ -72,7 +72,9 @@ def quality(network: FlowNetwork, space: LatentSpace, n: int = 256) -> dict[str,
             f"{name}: step 0, two squares": (where_they_differ == 2).mean(),
             f"{name}: step 0, one in frame 4": (at_0[:, 4 - 1] == 1).mean(),
         }
-    one_square = [(count(state[:64]) == 1).mean() for state in samples.states]  # of the learned flow
+    one_square = [
+        (count(state[:64]) == 1).mean() for state in samples.states
+    ]  # of the learned flow
     return result | {"one square, worst step": min(one_square), "one square, end": one_square[-1]}
 
 

@@ -47,7 +47,9 @@ from study.measures import ccw_fraction, true_videos
 
 STEPS = 50
 TIMES = [k / STEPS for k in range(45)]
-CLIP = 1e-3  # shares are kept this far from 0 and 1, so that no single video costs more than 10 bits
+CLIP = (
+    1e-3  # shares are kept this far from 0 and 1, so that no single video costs more than 10 bits
+)
 DIMS = (2, 8, 32, 100)
 SCALES = ((2, 0.5), (2, 5.0), (100, 0.7))  # d and latent scale; the last two as raw latents have
 LENGTHS = (100, 300)

@@ -18,15 +18,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from analyze import ORANGE, find_blobs
-from data import (
-    FRAME_SIZE,
-    NUM_FRAMES,
-    PIXEL,
-    FrameSettings,
-    distinct_turns,
-    possible_orbits,
-    tile,
-)
+from data import FRAME_SIZE, NUM_FRAMES, PIXEL, FrameSettings, distinct_turns, possible_orbits, tile
 from flow import LatentSpace, possible_futures
 from sample import Samples
 

@@ -45,7 +45,7 @@ def draw_step(videos: dict[str, dict[str, np.ndarray]], step: int) -> np.ndarray
     """One image of the animation, (height, width, 3) uint8: the videos side by side, each with its
     state above its posterior mean."""
     figure = Figure((8.3, 3.1), layout="constrained", facecolor="black")
-    axes = figure.subplots(2, len(videos))
+    axes = figure.subplots(2, len(videos), squeeze=False)
     for column, (name, video) in zip(axes.T, videos.items(), strict=True):
         column[0].set_title(name, color="white")
         for plot, readout in zip(column, ("state", "posterior mean"), strict=True):
