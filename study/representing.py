@@ -219,7 +219,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
     seen.set_xlim(-0.05, 1.12)
     seen.set(xlabel="decoder alone: midpoints with two squares")
     seen.set(ylabel="two squares in the posterior mean, step 0")
-    seen.set_title("What is seen is what the decoder draws\nfor midpoints (numbers: d)")
+    seen.set_title("What is seen is what the decoder\ndraws for midpoints (numbers: d)")
     seen.legend()
     return figure
 

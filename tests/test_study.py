@@ -9,6 +9,7 @@ import torch
 from conftest import ROOT
 from matplotlib.figure import Figure
 
+from analyze import SweepSettings
 from data import FrameSettings, grid_centers, possible_orbits, random_first_centers, render
 from flow import FlowSettings, possible_futures, posterior, posterior_mean
 from sample import Samples, centers_of_light
@@ -24,7 +25,9 @@ from study import (
     tables,
     tearing,
 )
+from study.all import AllSettings
 from study.measures import FRAMES, MIN_RADIUS, blobs_at, control_places, light_at, taken_and_other
+from study.tables import TablesSettings
 
 CCW, CW = possible_orbits(np.array([[0.7, 0.1]]))[0]  # both ways from one first centre, (8, 2) each
 
@@ -352,6 +355,11 @@ def test_latents_of_a_picture_with_missing_dots():
     told = pictures.measure_latents(latents, centers)
     assert told["dots of 441"] == 440 and told["cells of 400"] == 396
     assert told["warp"] == pytest.approx(0, abs=1e-9) and told["fold"] == 0
+
+
+def test_only_study_all_writes_to_figures():
+    assert AllSettings().out_dir == TablesSettings().figures
+    assert SweepSettings().out_dir != AllSettings().out_dir
 
 
 def test_what_is_said_of_the_posts_pictures_is_what_was_measured():
