@@ -117,9 +117,10 @@ def branches(network: FlowNetwork | None, space: LatentSpace) -> np.ndarray:
     """
     rng = random_stream(space.settings.seed, "study: branches")
     samples = sample(network, space, random_given_centers(space.settings, 32, rng), rng, STEPS)
-    given_centers = samples.given_centers.repeat(BRANCHES, axis=0)
-    futures, prior = possible_futures(space, given_centers)
-    given = space.encode(given_centers).flatten(1)
+    # everything of the 32 videos, BRANCHES times
+    parts = (*possible_futures(space, samples.given_centers), space.encode(samples.given_centers))
+    futures, prior, given = (part.repeat_interleave(BRANCHES, 0) for part in parts)
+    given = given.flatten(1)
 
     def mean_at(x: Tensor, t: Tensor) -> Tensor:
         return network(x, t, given) if network else posterior_mean(x, t, futures, prior)
