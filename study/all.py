@@ -1,35 +1,44 @@
-"""Makes everything again: all figures, all numbers, RESULTS.md and the README's numbers.
+"""Makes everything again, into figures/: all figures and numbers, RESULTS.md, the README's numbers.
 
-python -m study.all
+    python -m study.all
+
+Only pictures.json isn't made again, because it needs the post's own pictures:
+python -m study.pictures FOLDER --out-dir figures
 """
 
-import importlib
-from dataclasses import fields
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import analyze
-from analyze import AnalyzeSettings, SweepSettings, write
+from analyze import BlobsSettings, GeometrySettings, SweepSettings, write
+from autoencoder import restrict
 from data import run
-from study import opening, tables
-
-QUESTIONS = ["representing", "superposition", "dimension", "commitment", "tearing", "post_recipe"]
+from study import benchmark, commitment, dimension, opening, representing, tables, tearing
 
 
-def main(settings: SweepSettings) -> None:
-    """One after the other, each with the trained networks of those before it."""
+@dataclass(frozen=True)
+class AllSettings(SweepSettings):
+    """Make everything again."""
 
-    def answer(name: str) -> None:
-        write(importlib.import_module(f"study.{name}").analysis, settings, name)
+    out_dir: Path = Path("figures")
+    """Folder for the figures and the numbers; made if it is missing. The README and RESULTS.md are
+    filled in only if it is the default, for they tell of that folder."""
 
-    shared = {field.name: getattr(settings, field.name) for field in fields(SweepSettings)}
-    answer("benchmark")  # first, alone: it measures times
-    for what in ("blobs", "geometry"):
-        analyze.main(AnalyzeSettings(what=what, **shared))
-    for name in QUESTIONS:
-        answer(name)
-    opening.main(settings)
-    if settings.out_dir == SweepSettings.out_dir:  # the pages tell of this folder alone
+
+def main(settings: AllSettings) -> None:
+    """One after the other. Each uses the trained networks of those before it."""
+    shared = restrict(settings, SweepSettings)
+    write(benchmark.analysis, shared, "benchmark")  # first, and alone: it measures times
+    analyze.main(BlobsSettings(**asdict(shared)))
+    analyze.main(GeometrySettings(**asdict(shared)))
+    write(representing.analysis, shared, "representing")
+    write(dimension.analysis, shared, "dimension")
+    write(commitment.analysis, shared, "commitment")
+    write(tearing.analysis, shared, "tearing")
+    opening.main(shared)
+    if settings.out_dir == AllSettings.out_dir:
         tables.main(tables.TablesSettings())
 
 
 if __name__ == "__main__":
-    run(main, SweepSettings)
+    run(main, AllSettings)

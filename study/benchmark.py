@@ -1,9 +1,9 @@
 """Time to quality: how long from nothing to a GIF, and how good are the videos?
 
-    python -m study.benchmark      # figures/benchmark.json and .png; d = 2 and 100, five seeds
+    python -m study.benchmark      # out/benchmark.json and .png; d = 2 and 100, five seeds
 
 For each dimension and seed `python sample.py` runs in an empty folder, as a user would run it, one
-after the other on all cores; then the result is measured over 256 fresh first frames.
+run after the other on all cores; then the result is measured over 256 fresh first frames.
 """
 
 import subprocess
@@ -20,80 +20,61 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
 
-import autoencoder
-import flow
 from analyze import BLUE, GREEN, SweepSettings, count_blobs, over_seeds
-from data import FRAME_SIZE, PIXEL, orbits, render
-from flow import FlowSettings
-from sample import decode_videos, sample
+from autoencoder import Autoencoder, AutoencoderSettings, evaluate
+from data import PIXEL, possible_orbits, random_stream, render
+from flow import FlowNetwork, FlowSettings, LatentSpace, loss_by_time, trained_flow
+from sample import decode_videos, is_right, nearest_orbits, random_given_centers, sample
 from study import command
-from study.representing import APART
-from study.superposition import FRAMES
+from study.measures import APART, FRAMES
 
 
-def centroids(frames: np.ndarray) -> np.ndarray:
-    """Centre of brightness of each frame, (..., 51, 51) -> (..., 2), x and y in [-1, 1]."""
-    light = np.clip(frames, 0, 1) + 1e-12
-    axis = np.linspace(-1, 1, FRAME_SIZE)
-    total = light.sum((-2, -1))
-    x, y = (light.sum(-2) * axis).sum(-1), (light.sum(-1) * axis[::-1]).sum(-1)
-    return np.stack([x / total, y / total], axis=-1)
-
-
-def center_errors(frames: np.ndarray, true_orbits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distance of each frame's centroid to where the square should be, on the nearer orbit.
-
-    Args:
-        frames: (n, f, 51, 51).
-        true_orbits: both right answers, (n, 2, f, 2).
-
-    Returns:
-        Errors (n, f) in pixels, and the chosen direction (n,), one for the whole video.
-    """
-    distance = np.linalg.norm(centroids(frames)[:, None] - true_orbits, axis=-1) / PIXEL
-    direction = distance.mean(-1).argmin(1)
-    return distance[np.arange(len(frames)), direction], direction
-
-
-def flatness(settings: FlowSettings) -> float:
-    """Standard deviation of the brightness inside decoded squares, one pixel away from their
-    edges, on 1000 fresh frames."""
-    model = autoencoder.load_or_train(settings)
-    rng = np.random.default_rng((settings.seed, 10))
-    centers = rng.uniform(-settings.range, settings.range, (1000, 2))
+@torch.no_grad()
+def flatness(model: Autoencoder, settings: AutoencoderSettings) -> float:
+    """Standard deviation of the brightness inside decoded squares, one pixel away from their edges,
+    on 1000 fresh frames. All of it should be white, so 0 is best."""
+    rng = random_stream(settings.seed, "study: flatness")
+    centers = rng.uniform(-settings.center_range, settings.center_range, (1000, 2))
     frames = torch.from_numpy(render(centers, settings))
-    decoded = model.decode(model.encode(frames)).detach().numpy()
+    decoded = model.decode(model.encode(frames)).numpy()
     inner = replace(settings, half_width=settings.half_width - PIXEL)
     return float(decoded[render(centers, inner) == 1].std())
 
 
-def quality(settings: FlowSettings, n: int = 256) -> dict[str, Any]:
-    """How good the trained networks are, over n fresh first frames (squares at every step: 64)."""
-    network, space = flow.load_or_train(settings)
+def quality(network: FlowNetwork, space: LatentSpace, n: int = 256) -> dict[str, Any]:
+    """How good the trained networks are, over n fresh first frames (for the squares at every step
+    the first 64 of them)."""
+    settings = space.settings
 
     def count(latents: Tensor) -> np.ndarray:
-        return count_blobs(space.decode(latents).numpy())  # (n, 7)
+        return count_blobs(space.decode(latents).numpy())  # (videos, 7)
 
+    error, _ = evaluate(space.autoencoder, settings)
     result: dict[str, Any] = {
-        "mean squared error": autoencoder.evaluate(space.coder, settings),
-        "spread inside squares": flatness(settings),
+        "mean squared error": error,
+        "spread inside squares": flatness(space.autoencoder, settings),
+        "mean excess loss": np.mean(loss_by_time(network, space)["excess"]),
     }
-    result["mean excess loss"] = np.mean(flow.loss_by_time(network, space)["excess"])
     for name, used in (("exact", None), ("learned", network)):
-        samples = sample(used, space, n, np.random.default_rng((settings.seed, 11)))
-        both = orbits(samples.given_centers[:, 0])
+        rng = random_stream(settings.seed, "study: benchmark")
+        samples = sample(used, space, random_given_centers(settings, n, rng), rng)
+        first_centers = samples.given_centers[:, 0]
+        both = possible_orbits(first_centers)
         frames = decode_videos(space, samples.given_centers, samples.states[-1])
-        errors, direction = center_errors(frames[:, 1:], both[:, :, 1:])
-        apart = np.linalg.norm(samples.given_centers[:, 0], axis=1) > APART
-        first = count(samples.posterior_means[0])[apart]
+        direction, distance = nearest_orbits(frames[:, 1:], both[:, :, 1:])
+        apart = np.linalg.norm(first_centers, axis=1) > APART
+        at_0 = count(samples.posterior_means[0][apart])
+        where_they_differ = at_0[:, [frame - 1 for frame in FRAMES]]
         result |= {
-            f"{name}: videos right": (errors < 1.5).all(1).mean(),
-            f"{name}: median centre error, px": np.median(errors),
+            f"{name}: videos right": is_right(distance).mean(),
+            f"{name}: median centre error, px": np.median(distance),
             f"{name}: counter-clockwise": (direction == 0).mean(),
-            f"{name}: step 0, two squares": (first[:, [i - 1 for i in FRAMES]] == 2).mean(),
-            f"{name}: step 0, one in frame 4": (first[:, 3] == 1).mean(),
+            f"{name}: step 0, two squares": (where_they_differ == 2).mean(),
+            f"{name}: step 0, one in frame 4": (at_0[:, 4 - 1] == 1).mean(),
         }
-    one_square = [(count(x[:64]) == 1).mean() for x in samples.states]
+    one_square = [
+        (count(state[:64]) == 1).mean() for state in samples.states
+    ]  # of the learned flow
     return result | {"one square, worst step": min(one_square), "one square, end": one_square[-1]}
 
 
@@ -108,8 +89,10 @@ def from_nothing(settings: FlowSettings) -> dict[str, Any]:
         start = time.perf_counter()
         subprocess.run(line, cwd=folder, check=True, capture_output=True)
         seconds = time.perf_counter() - start
-        trained = FlowSettings(**same, checkpoint_dir=Path(folder) / "checkpoints")
-        return {"seconds to GIF": seconds} | quality(trained)
+        network, space = trained_flow(
+            FlowSettings(**same, checkpoint_dir=Path(folder) / "checkpoints")
+        )
+    return {"seconds to GIF": seconds} | quality(network, space)
 
 
 def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
@@ -125,7 +108,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
     """The time of each seed."""
     figure = Figure((8.3, 2), layout="constrained")
     plot = figure.subplots()
-    for (name, value), color in zip(numbers.items(), (GREEN, BLUE)):
+    for (name, value), color in zip(numbers.items(), (GREEN, BLUE), strict=True):
         seconds = value["seconds to GIF"]["seeds"]
         plot.plot(seconds, [name] * len(seconds), "o", color=color)
     plot.set(xlabel="seconds, each seed", xlim=(0, None), ylim=(-0.5, 1.5))

@@ -1,17 +1,22 @@
 """When is the direction decided?
 
-    python -m study.commitment      # figures/commitment.png and .json
+    python -m study.commitment      # out/commitment.png and .json
 
 The noise shrinks as 1 - t while the two possible videos move apart as t delta; at the speciation
 time t_S = 1 / (1 + |delta| / 2) (arXiv:2402.18491) each is one standard deviation of the noise from
-the middle between them. Two things are measured. On noisy true videos: when the entropy of the
-direction falls to half a bit, by the exact posterior and by q of the learned flow. On the sampler's
-own path, where the noise of step 0 has settled everything: replace the noise that is left in the
-state of step k by fresh noise, sample on, and see how often the direction stays.
+the middle between them. Two things are measured.
+
+On noisy true videos: the cross-entropy, how many bits the true direction costs under q, the learned
+share, and under the exact posterior. It is 1 while nothing is known, and 0 once all is. A flow that
+is sure of the wrong direction pays for it. (The entropy of q itself would call that decided.) What is
+told is the time at which it falls below half a bit.
+
+On the sampler's own path, where the noise of step 0 has settled everything: the noise that is left in
+the state of step k is replaced by fresh noise, and sampled on. How often does the direction stay?
 
 All times belong to latents of a stated scale; at d = 2 and range 0.8 the post's spread by about 5, by
-the axes of its figure. For the exact posterior the entropy at t_S is about half a bit by definition
-of t_S; what is tested is the learned flow.
+the axes of its figure. For the exact posterior, that about half a bit is open at t_S nearly follows
+from what t_S is; what is tested is the learned flow.
 """
 
 from collections.abc import Sequence
@@ -23,15 +28,28 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from torch import Tensor
 
-import flow
 from analyze import BLUE, GREEN, GREY, ORANGE, SweepSettings, measure
-from data import random_first_centers
-from flow import ExactFlow, FlowNetwork, FlowSettings, LatentSpace, exact_flow
-from sample import euler_steps, sample
+from data import random_first_centers, random_stream
+from flow import (
+    FlowNetwork,
+    FlowSettings,
+    LatentSpace,
+    loss_by_time,
+    possible_futures,
+    posterior,
+    posterior_mean,
+    speciation_time,
+    trained_flow,
+)
+from sample import euler_steps, random_given_centers, sample
 from study import command, means
-from study.representing import ccw_fraction, speciation_time
+from study.measures import ccw_fraction, true_videos
 
-TIMES = [k / 50 for k in range(45)]
+STEPS = 50
+TIMES = [k / STEPS for k in range(45)]
+CLIP = (
+    1e-3  # shares are kept this far from 0 and 1, so that no single video costs more than 10 bits
+)
 DIMS = (2, 8, 32, 100)
 SCALES = ((2, 0.5), (2, 5.0), (100, 0.7))  # d and latent scale; the last two as raw latents have
 LENGTHS = (100, 300)
@@ -41,10 +59,16 @@ BRANCHED = ("d = 2", "d = 2, scale 5.0", "d = 100", "d = 100, scale 0.7")
 ON_THE_RIGHT = ("d = 32", "d = 2, scale 5.0")  # labels in the figure
 
 
-def entropy(p: Tensor) -> Tensor:
-    """Entropy of a coin with probability p, in bits; p outside of [0, 1] counts as 0 or 1."""
-    p = p.clamp(1e-12, 1 - 1e-7)  # float32 has nothing nearer to 1, so the logarithms are finite
-    return -(p * p.log2() + (1 - p) * (1 - p).log2())
+def cross_entropy(p_ccw: Tensor, is_ccw: Tensor) -> float:
+    """How many bits the true direction costs on average: the mean of -log2 of the share that it was
+    given, once this is clipped to [CLIP, 1 - CLIP].
+
+    Args:
+        p_ccw: (n,), the share that counter-clockwise was given, about 0 to 1.
+        is_ccw: (n,), booleans, the truth.
+    """
+    p = p_ccw.clamp(CLIP, 1 - CLIP)
+    return -torch.where(is_ccw, p, 1 - p).log2().mean().item()
 
 
 def halfway(times: Sequence[float], values: Sequence[float]) -> float:
@@ -56,62 +80,75 @@ def halfway(times: Sequence[float], values: Sequence[float]) -> float:
     return float(np.interp(0.5, [values[below], values[before]], [times[below], times[before]]))
 
 
-def measure_commitment(settings: FlowSettings) -> dict[str, Any]:
-    """On 1000 noisy true videos, when the mean entropy of the direction falls below half a bit, by
-    the exact posterior and by the learned share q: "halfway", (2,); "t_S"; and the "mean excess"
-    loss of the flow."""
-    network, space = flow.load_or_train(settings)
-    rng, n = np.random.default_rng((settings.seed, 9)), 1000
-    centers = random_first_centers(n, rng, settings.range)
-    direction = torch.from_numpy((rng.random(n) >= settings.ccw_share).astype(int))
-    exact = exact_flow(space, centers, direction)
-    z = exact.continuations[torch.arange(n), direction]
+@torch.no_grad()
+def decided(network: FlowNetwork, space: LatentSpace) -> dict[str, Any]:
+    """On 1000 noisy true videos: t_S, and when the cross-entropy of the direction falls below half a
+    bit, under the exact posterior and under q of the learned flow; and the "mean excess" loss."""
+    settings = space.settings
+    rng = random_stream(settings.seed, "study: commitment")
+    first_centers = random_first_centers(1000, rng, settings.center_range)
+    videos = true_videos(space, first_centers, rng)
+    z, is_ccw = videos.z, torch.from_numpy(videos.is_ccw)
     noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32))
-    curves: list[list[float]] = [[], []]
+    exact_bits, learned_bits = [], []
     for time in TIMES:
-        t = torch.full((n, 1), time)
+        t = torch.full((len(z), 1), time)
         x = t * z + (1 - t) * noise
-        q = ccw_fraction(exact, network(x, exact.given, t).detach())
-        for curve, p in zip(curves, (exact.posterior(x, t)[:, 0], q)):
-            curve.append(entropy(p).mean().item())
+        exact = posterior(x, t, videos.futures, videos.prior)[:, 0]
+        q = ccw_fraction(network(x, t, videos.given), videos.futures)
+        exact_bits.append(cross_entropy(exact, is_ccw))
+        learned_bits.append(cross_entropy(q, is_ccw))
     return {
-        "t_S": speciation_time(exact).mean().item(),
-        "halfway": [halfway(TIMES, curve) for curve in curves],
-        "mean excess": np.mean(flow.loss_by_time(network, space)["excess"]),
+        "t_S": speciation_time(videos.futures).mean().item(),
+        "half a bit, exact": halfway(TIMES, exact_bits),
+        "half a bit, learned": halfway(TIMES, learned_bits),
+        "mean excess": np.mean(loss_by_time(network, space)["excess"]),
     }
 
 
 @torch.no_grad()
-def branches(network: FlowNetwork | None, space: LatentSpace) -> list[float]:
-    """The state of each of BRANCH_STEPS is taken apart into posterior mean and noise, the noise is
-    drawn anew BRANCHES times, and each is sampled on from there, by the network or, if None, by the
-    exact flow: the share of 32 videos' branches that take the direction of the first time."""
-    rng = np.random.default_rng((space.settings.seed, 13))
-    samples = sample(network, space, 32, rng)
-    parts = (samples.exact.given, samples.exact.continuations, samples.exact.prior)
-    exact = ExactFlow(*(part.repeat_interleave(BRANCHES, 0) for part in parts))
+def branches(network: FlowNetwork | None, space: LatentSpace) -> np.ndarray:
+    """Of 32 sampled videos, the state of each of BRANCH_STEPS is taken apart into posterior mean and
+    noise, the noise is drawn anew BRANCHES times, and each is sampled on from there; by the network
+    or, if None, by the exact flow.
 
-    def posterior_mean(x: Tensor, t: Tensor) -> Tensor:
-        return network(x, exact.given, t) if network else exact.posterior_mean(x, t)
+    Returns:
+        For each of BRANCH_STEPS the share that takes the direction of the first time, (13,).
+    """
+    rng = random_stream(space.settings.seed, "study: branches")
+    samples = sample(network, space, random_given_centers(space.settings, 32, rng), rng, STEPS)
+    # everything of the 32 videos, BRANCHES times
+    parts = (*possible_futures(space, samples.given_centers), space.encode(samples.given_centers))
+    futures, prior, given = (part.repeat_interleave(BRANCHES, 0) for part in parts)
+    given = given.flatten(1)
+
+    def mean_at(x: Tensor, t: Tensor) -> Tensor:
+        return network(x, t, given) if network else posterior_mean(x, t, futures, prior)
 
     def is_ccw(x: Tensor) -> Tensor:
-        return ccw_fraction(exact, x) > 0.5
+        return ccw_fraction(x, futures) > 0.5
 
     first = is_ccw(samples.states[-1].repeat_interleave(BRANCHES, 0))
     kept = []
     for k in BRANCH_STEPS:
         mean = samples.posterior_means[k].repeat_interleave(BRANCHES, 0)
         noise = torch.from_numpy(rng.standard_normal(mean.shape, dtype=np.float32))
-        x = k / 50 * mean + (1 - k / 50) * noise
-        *_, (end, _) = euler_steps(posterior_mean, x, 50, start=k)
+        x = k / STEPS * mean + (1 - k / STEPS) * noise
+        *_, (end, _) = euler_steps(mean_at, x, STEPS, start=k)
         kept.append((is_ccw(end) == first).float().mean().item())
-    return kept
+    return np.array(kept)
 
 
-def measure_branches(settings: FlowSettings) -> dict[str, Any]:
-    """The shares "kept" of branches(), by the exact and by the learned flow, (2, steps)."""
-    network, space = flow.load_or_train(settings)
-    return {"kept": [branches(None, space), branches(network, space)]}
+def measure_decided(settings: FlowSettings) -> dict[str, Any]:
+    """decided() of the flow of these settings."""
+    return decided(*trained_flow(settings))
+
+
+def measure_both(settings: FlowSettings) -> dict[str, Any]:
+    """decided(), and the shares of branches() that keep their direction."""
+    network, space = trained_flow(settings)
+    kept = {"kept, exact": branches(None, space), "kept, learned": branches(network, space)}
+    return decided(network, space) | kept
 
 
 def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
@@ -120,14 +157,15 @@ def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
     for dim, scale in SCALES:
         name = f"d = {dim}, scale {scale}"
         cases[name] = settings.flows(embed_dim=dim, latent_scale=scale)
-    branched = {name: jobs for name, jobs in cases.items() if name in BRANCHED}
     for dim in (2, 100):
         for length in LENGTHS:
             name = f"d = {dim}, {length} steps"
             cases[name] = settings.flows(embed_dim=dim, flow_steps=length)
-    numbers = means(measure(measure_commitment, cases, settings.dask))
-    for name, value in means(measure(measure_branches, branched, settings.dask)).items():
-        numbers[name] |= value
+    branched = {name: cases[name] for name in BRANCHED}
+    others = {name: jobs for name, jobs in cases.items() if name not in BRANCHED}
+    runs = measure(measure_both, branched, settings.dask)
+    runs |= measure(measure_decided, others, settings.dask)
+    numbers = means({name: runs[name] for name in cases})
     return numbers, draw(numbers)
 
 
@@ -137,11 +175,11 @@ def draw(numbers: dict[str, Any]) -> Figure:
     line, branching = figure.subplots(1, 2)
     line.plot([2, 30], [2, 30], color=GREY, lw=1, label="as predicted")
     timed = {name: value for name, value in numbers.items() if not name.endswith("steps")}
-    x = [50 * value["t_S"]["mean"] for value in timed.values()]
-    for i, (which, look, color) in enumerate((("exact", "s", GREY), ("learned", "o", BLUE))):
-        y = [50 * value["halfway"]["mean"][i] for value in timed.values()]
+    x = [STEPS * value["t_S"]["mean"] for value in timed.values()]
+    for which, look, color in (("exact", "s", GREY), ("learned", "o", BLUE)):
+        y = [STEPS * value[f"half a bit, {which}"]["mean"] for value in timed.values()]
         line.plot(x, y, look, color=color, label=which)
-    for name, *point in zip(timed, x, y):
+    for name, *point in zip(timed, x, y, strict=True):  # y of the learned flow
         side, offset = ("left", 8) if name in ON_THE_RIGHT else ("right", -8)
         line.annotate(name, point, (offset, -3), textcoords="offset points", ha=side)
     line.set(xlabel="predicted: $t_S$, in steps of 50", ylabel="direction decided, in steps of 50")
@@ -151,16 +189,22 @@ def draw(numbers: dict[str, Any]) -> Figure:
         axis.set_ticks([3, 5, 10, 20], ["3", "5", "10", "20"])
         axis.set_minor_locator(NullLocator())
     line.legend()
-    for name, color in zip(BRANCHED, (GREEN, ORANGE, BLUE, GREY)):
-        kept = numbers[name]["kept"]
-        for mean, std, look, label in zip(kept["mean"], kept["std"], ("--", "o-"), (None, name)):
+    for name, color in zip(BRANCHED, (GREEN, ORANGE, BLUE, GREY), strict=True):
+        for which, look, label in (("exact", "--", None), ("learned", "o-", name)):
+            kept = numbers[name][f"kept, {which}"]
             branching.errorbar(
-                BRANCH_STEPS, mean, std, fmt=look, ms=3, lw=1.2, color=color, label=label
+                BRANCH_STEPS,
+                kept["mean"],
+                kept["std"],
+                fmt=look,
+                ms=3,
+                lw=1.2,
+                color=color,
+                label=label,
             )
-        mean = kept["mean"][1]
         for times, marker in ((1, "*"), (2, "X")):
-            step = 50 * times * numbers[name]["t_S"]["mean"]
-            here = np.interp(step, BRANCH_STEPS, mean, right=np.nan)
+            step = STEPS * times * numbers[name]["t_S"]["mean"]
+            here = np.interp(step, BRANCH_STEPS, kept["mean"], right=np.nan)  # of the learned flow
             branching.plot(step, here, marker, ms=10, color=color)
     branching.plot([], [], "k--", lw=1.2, label="the same, exact flow")
     branching.plot([], [], "k*", ms=10, label="at $t_S$")

@@ -1,6 +1,6 @@
 """How many squares does a frame show, over the embedding dimension?
 
-    python -m study.dimension      # figures/dimension.png and .json
+    python -m study.dimension      # out/dimension.png and .json
 
 The null is decoded noise. Some cases show on what "one square" depends besides d: a decoder with
 two hidden layers at d = 100, latents that are much smaller than the noise at d = 2, and the plain
@@ -13,31 +13,39 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-import flow
 from analyze import BLUE, GREEN, GREY, ORANGE, RECIPES, SweepSettings, count_blobs, measure
-from flow import FlowSettings
-from sample import sample
+from data import random_stream
+from flow import FlowNetwork, FlowSettings, LatentSpace, trained_flow
+from sample import random_given_centers, sample
 from study import command, means
-from study.representing import DIMS
 
+DIMS = (2, 3, 4, 8, 16, 32, 64, 100)
 DEEP, SMALL = "d = 100, two hidden layers", "d = 2, latent scale 0.3"
 
 
-def measure_squares(settings: FlowSettings) -> dict[str, Any]:
-    """Shares of the frames 1 to 7 of 40 videos with exactly one square: early in the state, at its
-    "worst step", in the end, and in decoded noise, the "null"."""
-    network, space = flow.load_or_train(settings)
-    rng = np.random.default_rng((settings.seed, 5))
-    samples = sample(network, space, 40, rng)
+def count_squares(network: FlowNetwork, space: LatentSpace) -> dict[str, Any]:
+    """Shares of the frames 1 to 7 of 40 videos with exactly one square: in the state at some steps,
+    at the "worst step", the one with the fewest, and in fresh decoded noise, the "null"."""
+    rng = random_stream(space.settings.seed, "study: dimension")
+    samples = sample(network, space, random_given_centers(space.settings, 40, rng), rng)
     noise = torch.from_numpy(rng.standard_normal(samples.states[0].shape, dtype=np.float32))
-    one = [(count_blobs(space.decode(x).numpy()) == 1).mean() for x in (*samples.states, noise)]
+
+    def one_square(latents: torch.Tensor) -> float:
+        return (count_blobs(space.decode(latents).numpy()) == 1).mean()
+
+    one = [one_square(state) for state in samples.states]
     return {
         "steps 0, 5, 10": np.mean([one[0], one[5], one[10]]),
-        "worst step": min(one[:-1]),
+        "worst step": min(one),
         "step 10": one[10],
         "step 50": one[50],
-        "null": one[-1],
+        "null": one_square(noise),
     }
+
+
+def measure_squares(settings: FlowSettings) -> dict[str, Any]:
+    """count_squares() of the flow of these settings."""
+    return count_squares(*trained_flow(settings))
 
 
 def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
@@ -63,7 +71,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
         values = [numbers[f"{dim}"][name] for dim in DIMS]
         mean, std = ([value[kind] for value in values] for kind in ("mean", "std"))
         plot.errorbar(DIMS, mean, std, fmt="o-", ms=4, capsize=2, color=color, label=label)
-    for name, dim, marker in ((DEEP, 107, "^"), (SMALL, 2, "v")):  # beside 100
+    for name, dim, marker in ((DEEP, 107, "^"), (SMALL, 2, "v")):  # 107, to stand beside 100
         mean, std = (numbers[name]["null"][kind] for kind in ("mean", "std"))
         label = f"decoded noise, {name}"
         plot.errorbar(dim, mean, std, fmt=marker, color=ORANGE, mfc="none", ms=9, label=label)

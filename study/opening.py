@@ -1,6 +1,6 @@
 """The animation at the top of the README.
 
-python -m study.opening      # figures/opening.gif
+python -m study.opening      # out/opening.gif
 """
 
 import io
@@ -9,62 +9,72 @@ import imageio.v3 as iio
 import numpy as np
 from matplotlib.figure import Figure
 
-import flow
 from analyze import SweepSettings, measure
-from data import replacing, run
-from flow import FlowSettings
-from sample import sample
-from study.superposition import draw_marked, taken_and_other
+from data import check_output, random_stream, replacing, run
+from flow import FlowNetwork, FlowSettings, LatentSpace, trained_flow
+from sample import random_given_centers, sample
+from study.measures import draw_marked, taken_and_other
 
-FRAMES = 4  # frames 1 to 4
+SHOWN = 4  # frames 1 to 4
 
 
-def measure_steps(settings: FlowSettings) -> dict[str, np.ndarray]:
-    """Frames 1 to 4 of one video at steps 0 to 50, "state" and "posterior mean" (51, 4, 51, 51),
-    and "places" (2, 4, 2), the centres in the direction that it takes and in the other. It is the
-    first of 20 samples with a large radius."""
-    network, space = flow.load_or_train(settings)
-    samples = sample(network, space, 20, np.random.default_rng((settings.seed, 5)))
-    far, taken, other = taken_and_other(samples)
+def sample_steps(network: FlowNetwork, space: LatentSpace) -> dict[str, np.ndarray]:
+    """One video, step by step: the first of 20 samples with a large radius.
+
+    Returns:
+        "state" and "posterior mean": frames 1 to 4 at steps 0 to 50, (51, 4, 51, 51).
+        "places": the centres in the direction that it took and in the other, (2, 4, 2).
+    """
+    rng = random_stream(space.settings.seed, "study: opening")
+    samples = sample(network, space, random_given_centers(space.settings, 20, rng), rng)
+    far, taken, other = taken_and_other(samples, space)
     i = far[0]
     return {
-        "state": space.decode(samples.states[:, i])[:, :FRAMES].numpy(),
-        "posterior mean": space.decode(samples.posterior_means[:, i])[:, :FRAMES].numpy(),
-        "places": np.stack([taken[0], other[0]])[:, 1 : FRAMES + 1],
+        "state": space.decode(samples.states[:, i])[:, :SHOWN].numpy(),
+        "posterior mean": space.decode(samples.posterior_means[:, i])[:, :SHOWN].numpy(),
+        "places": np.stack([taken[0], other[0]])[:, 1 : SHOWN + 1],
     }
 
 
-def draw_step(videos: dict[str, dict[str, np.ndarray]], k: int) -> np.ndarray:
-    """One image of the animation, (height, width, 3) uint8."""
+def measure_steps(settings: FlowSettings) -> dict[str, np.ndarray]:
+    """sample_steps() of the flow of these settings."""
+    return sample_steps(*trained_flow(settings))
+
+
+def draw_step(videos: dict[str, dict[str, np.ndarray]], step: int) -> np.ndarray:
+    """One image of the animation, (height, width, 3) uint8: the videos side by side, each with its
+    state above its posterior mean."""
     figure = Figure((8.3, 3.1), layout="constrained", facecolor="black")
-    axes = figure.subplots(2, len(videos))
-    for column, (name, video) in zip(axes.T, videos.items()):
+    axes = figure.subplots(2, len(videos), squeeze=False)
+    for column, (name, video) in zip(axes.T, videos.items(), strict=True):
         column[0].set_title(name, color="white")
-        for plot, readout in zip(column, ("state", "posterior mean")):
-            draw_marked(plot, video[readout][k], video["places"])
+        for plot, readout in zip(column, ("state", "posterior mean"), strict=True):
+            draw_marked(plot, video[readout][step], video["places"])
             if name == next(iter(videos)):
                 plot.set_ylabel(readout, color="white")
-    figure.supxlabel(
-        f"step {k} of 50; frames 1 to 4; blue: where it will go, orange: the other way; dark frames brightened",
-        color="white",
-        fontsize=10,
+    text = (
+        f"step {step} of 50; frames 1 to 4; blue: where it will go, orange: the other way; "
+        "dark frames brightened"
     )
+    figure.supxlabel(text, color="white", fontsize=10)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
     return iio.imread(buffer.getvalue(), mode="RGB")
 
 
 def main(settings: SweepSettings) -> None:
-    """d = 2 and 100 side by side over the steps, both readouts."""
+    """d = 2 and 100 side by side over the steps, both readouts, of seed 0."""
     settings.out_dir.mkdir(parents=True, exist_ok=True)
+    path = settings.out_dir / "opening.gif"
+    check_output(path, ".gif")
     cases = {f"d = {dim}": settings.flows(embed_dim=dim)[:1] for dim in (2, 100)}
-    runs = measure(measure_steps, cases, settings.dask)
-    images = [draw_step({name: run[0] for name, run in runs.items()}, k) for k in range(51)]
-    # step 0 is held, then slow where the direction is decided at d = 100; the end stays
+    videos = {name: runs[0] for name, runs in measure(measure_steps, cases, settings.dask).items()}
+    images = [draw_step(videos, step) for step in range(51)]
+    # Step 0 is held. Then it is slow where the direction is decided at d = 100. The end stays.
     durations = [2000] + [400] * 6 + [150] * 43 + [2500]
-    with replacing(settings.out_dir / "opening.gif") as temporary:
+    with replacing(path) as temporary:
         iio.imwrite(temporary, np.stack(images), extension=".gif", duration=durations, loop=0)
-    print(f"{settings.out_dir}/opening.gif")
+    print(path)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """What do the post's own pictures show? Measured from their pixels.
 
-    python -m study.pictures FOLDER      # figures/pictures.json; takes seconds
+    python -m study.pictures FOLDER      # out/pictures.json; takes seconds
 
 FOLDER holds the post's nine PNGs, which are not part of this repo. They show one video for each d
-and one network for each range: evidence, not proof. Places are those of superposition.py: the one
-that the video takes, the other direction's, the controls beside it.
+and one network for each range: evidence, not proof. The taken place, the other place and the control
+places are those of measures.py. The README and RESULTS.md tell of figures/pictures.json, so add
+--out-dir figures to make that one again.
 """
 
 import json
@@ -19,9 +20,18 @@ import tyro
 from scipy import ndimage
 
 from analyze import cell_areas, count_blobs, find_blobs
-from data import FRAME_SIZE, check_output, grid_centers, orbits, render, replacing, run
-from study.benchmark import center_errors, centroids
-from study.superposition import FRAMES, TOLERANCE, beside, light_at
+from data import (
+    FRAME_SIZE,
+    NUM_FRAMES,
+    check_output,
+    grid_centers,
+    possible_orbits,
+    render,
+    replacing,
+    run,
+)
+from sample import centers_of_light, nearest_orbits
+from study.measures import FRAMES, TOLERANCE, blobs_at, control_places, light_at, turned
 
 VIDEOS = {d: [f"dim_{d}_step_{step}.png" for step in (0, 20, 50)] for d in (2, 100)}
 GRIDS = {0.2: "bottleneck_0d2.png", 0.4: "bottleneck_0d4.png", 0.8: "bottleneck_0d8.png"}
@@ -35,8 +45,8 @@ class PicturesSettings:
 
     folder: tyro.conf.Positional[Path]
     """Folder with the post's PNGs, named as they are there."""
-    out_dir: Path = Path("figures")
-    """Folder for the JSON file; made if missing."""
+    out_dir: Path = Path("out")
+    """Folder for the JSON file; made if it is missing."""
 
     def __post_init__(self) -> None:
         names = [*VIDEOS[2], *VIDEOS[100], *GRIDS.values()]
@@ -73,40 +83,79 @@ def read_frames(path: Path) -> np.ndarray:
 
 
 def measure_video(start: np.ndarray, middle: np.ndarray, end: np.ndarray) -> dict[str, Any]:
-    """A video at steps 0, 20 and 50, each (8, 51, 51). At step 20 all blobs but the one nearest to
-    the taken place are extra, and so are the pixels brighter than 0.5 off the taken place. The list
-    of these blobs leaves out frame 4."""
-    both = orbits(centroids(end[:1]))
-    errors, direction = center_errors(end[None, 1:], both[:, :, 1:])
-    places = beside(both[0, direction[0]], both[0, 1 - direction[0]])  # (8, 4, 2)
-    masks = render(places)
-    light = light_at(middle[None, FRAMES], masks[None, FRAMES])
-    frame, center = find_blobs(middle)
-    distance = np.linalg.norm(center[:, None] - places[frame], axis=-1)  # (blobs, 4)
-    extra = distance[:, 3] > [distance[frame == i, 3].min() for i in frame]
-    counted = extra & (frame != 4)
-    early, late, taken = (x[1:].reshape(7, -1) for x in (start, middle, masks[:, 3]))
-    pixels = (late > 0.5) & (taken == 0)
-    shared = pixels.astype(float) @ (early > 0.5).T * 7 / pixels.sum()
-    likeness = np.corrcoef(late, early)[:7, 7:]
+    """Count and place the squares of one video, which is given at steps 0, 20 and 50, each (8, 51,
+    51), and say what of step 20 was there at step 0 already.
+
+    Returns:
+        "squares, step 0" and so on: how many each of the frames 1 to 7 shows, (7,).
+        "at their place, step 50": how many of the finished frames 1-3, 5-7 have a square nearer than
+            TOLERANCE to the taken place: the positive control of this tolerance.
+        "extra squares": those of step 20 in frames 1-3, 5-7, without the one of each frame that is
+            nearest to the taken place; in which frame each is, and how far from the other place and
+            from the nearest control. "in frame 4": those of frame 4, where the directions meet.
+        "light": the mean brightness of step 20 at the other, the control and the taken places.
+            "turned circles": the other places are turned around the circle, by 5 degrees at a time,
+            and frames where this brings them nearer than 45 degrees to the taken place are left out;
+            how many of these 72 have as much light as the other places themselves (which count).
+        "extra pixels": those of step 20 brighter than 0.5 that lie off the taken place; the shares
+            of them that were as bright at step 0, in the same frame and in other frames.
+        "correlation": of the pixels of step 20 with those of step 0, likewise.
+    """
+    both = possible_orbits(centers_of_light(end[:1]))  # (1, 2, 8, 2)
+    nearest, distance = nearest_orbits(end[None, 1:], both[:, :, 1:])
+    taken, other = both[0, nearest[0]], both[0, 1 - nearest[0]]  # (8, 2)
+    controls = control_places(both[:, 0, 0])[0]  # (6, 6, 2), of FRAMES
+
+    extra: dict[int, np.ndarray] = {}  # frame -> the middles of its extra squares
+    for frame in range(1, NUM_FRAMES):
+        middles = find_blobs(middle[frame])
+        order = np.linalg.norm(middles - taken[frame], axis=1).argsort()
+        extra[frame] = middles[order[1:]]
+    where = [(i, frame, xy) for i, frame in enumerate(FRAMES) for xy in extra[frame]]
+    to_other = np.array([np.linalg.norm(xy - other[frame]) for _, frame, xy in where])
+    to_control = np.array([np.linalg.norm(xy - controls[i], axis=1).min() for i, _, xy in where])
+
+    def light(frames: list[int], places: np.ndarray) -> float:
+        """At places (f, k, 2), k in each of these frames."""
+        return float(light_at(middle[None, frames], render(places)[None]).mean())
+
+    light_at_other = light(FRAMES, other[FRAMES][:, None])
+    as_much = 0
+    for degrees in range(0, 360, 5):
+        places = turned(other, degrees)
+        cosine = (places * taken).sum(1) / (taken**2).sum(1)  # of the angle between the two
+        clear = [frame for frame in FRAMES if cosine[frame] < np.cos(np.radians(45)) + 1e-9]
+        as_much += light(clear, places[clear][:, None]) >= light_at_other - 1e-9
+
+    pixels = middle[1:] > 0.5  # (7, 51, 51)
+    off_the_place = pixels & (render(taken[1:]) == 0)
+    was_bright = start[1:] > 0.5
+    in_other_frames = [
+        np.roll(was_bright, shift, axis=0)[off_the_place].mean() for shift in range(1, 7)
+    ]
+    likeness = np.corrcoef(middle[1:].reshape(7, -1), start[1:].reshape(7, -1))[:7, 7:]
     same = np.eye(7, dtype=bool)
+    finished = blobs_at(end[None, FRAMES], taken[None, FRAMES, None])
     return {
-        "blobs in frames 1-7, steps 0, 20, 50": count_blobs(np.stack([start, middle, end])[:, 1:]),
-        "step 50, px from the orbit, median": np.median(errors),
-        "extra blobs, in frame": frame[counted],
-        "extra blobs, to the other place": distance[counted, 0],
-        "extra blobs, to the nearer control": distance[counted, 1:3].min(1),
-        "extra blobs at the other place": (distance[counted, 0] < TOLERANCE).sum(),
-        "extra blobs in frame 4": extra[frame == 4].sum(),
-        "light at other, controls, taken": [light[0], light[1:3].mean(), light[3]],
-        "extra pixels, bright at step 0 in the same frame, others": [
-            shared[same].mean(),
-            shared[~same].mean(),
-        ],
-        "correlation with step 0, the same frame, others": [
-            likeness[same].mean(),
-            likeness[~same].mean(),
-        ],
+        "squares, step 0": count_blobs(start[1:]),
+        "squares, step 20": count_blobs(middle[1:]),
+        "squares, step 50": count_blobs(end[1:]),
+        "px from the orbit, step 50, median": np.median(distance),
+        "at their place, step 50, of 6": finished.sum(),
+        "extra squares, frame": [frame for _, frame, _ in where],
+        "extra squares, to the other place": to_other,
+        "extra squares, to the nearest control": to_control,
+        "extra squares at the other place": (to_other < TOLERANCE).sum(),
+        "extra squares at a control": (to_control < TOLERANCE).sum(),
+        "extra squares in frame 4": len(extra[4]),
+        "light at the other place": light_at_other,
+        "light at the controls": light(FRAMES, controls),
+        "light at the taken place": light(FRAMES, taken[FRAMES][:, None]),
+        "turned circles with as much light, of 72": as_much,
+        "extra pixels, bright at step 0 in the same frame": was_bright[off_the_place].mean(),
+        "extra pixels, bright at step 0 in other frames": np.mean(in_other_frames),
+        "correlation with step 0, the same frame": likeness[same].mean(),
+        "correlation with step 0, other frames": likeness[~same].mean(),
     }
 
 
@@ -168,9 +217,9 @@ def measure_pictures(folder: Path) -> dict[str, Any]:
     numbers = {}
     for d, names in VIDEOS.items():
         numbers[f"d = {d}"] = measure_video(*(read_frames(folder / name) for name in names))
-    for range_, name in GRIDS.items():
+    for center_range, name in GRIDS.items():
         latents = read_latents(folder / name)
-        numbers[f"range {range_}"] = measure_latents(latents, grid_centers(range_))
+        numbers[f"range {center_range}"] = measure_latents(latents, grid_centers(center_range))
     return numbers
 
 

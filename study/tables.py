@@ -20,7 +20,6 @@ from data import replacing, run
 
 ROOT = Path(__file__).resolve().parent.parent
 MARK = re.compile(r"(<!--([a-z][^>\n]*?)(?: = (%[^>\n]*))?-->).*?(<!--/-->)", re.DOTALL)
-READOUTS = ("learned state", "exact state", "learned mean", "exact mean", "learned null")
 
 
 @dataclass(frozen=True)
@@ -31,17 +30,17 @@ class TablesSettings:
     """The README."""
     results: Path = ROOT / "study" / "RESULTS.md"
     """The page of all tables."""
-    out_dir: Path = Path("figures")
+    figures: Path = Path("figures")
     """Folder of the JSON files."""
 
     def __post_init__(self) -> None:
-        for path in (self.readme, self.results, self.out_dir / "pictures.json"):
+        for path in (self.readme, self.results, self.figures / "pictures.json"):
             if not path.is_file():
                 raise ValueError(f"{path} is missing")
 
 
 def look_up(numbers: Any, path: str) -> Any:
-    """What a path such as `blobs/2/null/1` leads to. A place behind a mean and standard deviation
+    """What a path such as `blobs/2/state/0/1` leads to. A place behind a mean and standard deviation
     over the seeds is one in both.
 
     Raises:
@@ -59,15 +58,9 @@ def look_up(numbers: Any, path: str) -> Any:
     return value
 
 
-def percent(shares: Iterable[float]) -> str:
-    """Shares in percent."""
-    return " / ".join(f"{100 * share:.1f}" for share in shares)
-
-
 def cell(numbers: dict[str, Any], path: str) -> str:
-    """What a path leads to, as text: mean and standard deviation of a number; of shares at places
-    the means, in percent. With a * at the end of a name the means of all that it can stand for or,
-    of many, the least and the largest."""
+    """What a path leads to, as text: of a number the mean and standard deviation. With a * at the end
+    of a name the means of all that it can stand for or, of many, the least and the largest."""
     head, star, tail = path.partition("*/")
     if star:
         folder, _, start = head.rpartition("/")
@@ -81,17 +74,14 @@ def cell(numbers: dict[str, Any], path: str) -> str:
     if not isinstance(value, dict):
         return f"{value}"
     mean, std = value["mean"], value["std"]
-    if isinstance(mean, list):
-        return percent(mean[:3])
     form = ".1f" if mean >= 10 else ".1e" if 0 < mean < 1e-3 else ".3f"
     return f"{mean:{form}} ({std:{form}})"
 
 
 def table(rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table; the first row is its head, and others may end early."""
+    """A Markdown table; the first row is its head."""
     head, *others = (list(row) for row in rows)
-    filled_up = [(row + [""] * len(head))[: len(head)] for row in others]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *filled_up])
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *others])
 
 
 def cases(numbers: dict[str, Any]) -> dict[str, Any]:
@@ -103,65 +93,25 @@ def cases(numbers: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def grid(numbers: dict[str, Any], *more: str) -> list[list[str]]:
-    """A row for each case; a column for each result that is a single number, and for more paths."""
+def grid(numbers: dict[str, Any]) -> list[list[str]]:
+    """A row for each case, and a column for each result that is a single number."""
     first = next(iter(numbers.values()))
     scalars = [key for key, value in first.items() if np.ndim(value["mean"]) == 0]
-    rows = [[name, *[cell(value, k) for k in (*scalars, *more)]] for name, value in numbers.items()]
-    return [["", *scalars, *more], *rows]
-
-
-def over_steps(numbers: dict[str, Any], parts: list[list[int]], end: str = "") -> list[list[str]]:
-    """The means of these parts of superposition.py's shares, over the steps."""
-    steps = {k: numbers["steps"].index(k) for k in (0, 2, 5, 10, 15, 20, 30)}
-    rows = [["", *[f"step {k}" for k in steps]]]
-    for name, value in numbers["contrast"].items():
-        for key in READOUTS:
-            means = np.array(value[key + end]["mean"])
-            places = steps.values() if len(means) > 1 else [0]  # noise has no steps
-            shares = [percent(means[i, part].mean() for part in parts) for i in places]
-            label = key.replace("mean", "posterior mean").replace("learned null", "decoded noise")
-            rows.append([f"{name}, {label}", *shares])
-    return rows
-
-
-def recipes(numbers: dict[str, Any]) -> list[list[str]]:
-    """A row for each case and length of training of post_recipe.py."""
-    steps = {k: numbers["steps"].index(k) for k in (10, 20, 50)}
-    head = ["", "spread", "training steps", "centre error, px", *[f"step {k}" for k in steps]]
-    rows = [[*head, "posterior mean", "two or more", "both", "correlation"]]
-    for name, value in cases(numbers).items():
-        for i, length in enumerate(numbers["lengths"][: len(value["scale"]["mean"])]):
-            state = value["state"]["mean"][i]
-            rows.append(
-                [name, f"{value['scale']['mean'][i]:.2f}", f"{length}"]
-                + [
-                    cell(value, f"centre error/{i}"),
-                    *[percent(state[k][:3]) for k in steps.values()],
-                ]
-                + [percent(value["mean"]["mean"][i][-1][:3]), percent(state[steps[20]][4:5])]
-                + [percent(state[steps[20]][5:])]
-                + ["{:.2f} / {:.2f}".format(*value["carry-over"]["mean"][i][steps[20]])]
-            )
-    return rows
+    rows = [[name, *[cell(value, key) for key in scalars]] for name, value in numbers.items()]
+    return [["", *scalars], *rows]
 
 
 def tables(everything: dict[str, Any]) -> dict[str, str]:
     """All tables."""
-    known, seen = everything["representing"], everything["superposition"]
+    known = everything["representing"]
     rows: dict[str, Iterable[Iterable[str]]] = {
-        "benchmark": zip(*grid(cases(everything["benchmark"]))),
-        "representing, cases": grid(known["cases"], "shown/1"),
+        "benchmark": zip(*grid(cases(everything["benchmark"])), strict=True),
+        "representing, cases": grid(known["cases"]),
         "representing, 80 % ccw": grid(known["80 % ccw"]),
-        "representing, two given frames": grid(known["two given frames"], "shown/1"),
-        "superposition, blobs": over_steps(seen, [[0], [1], [2]]),
-        "superposition, light": over_steps(seen, [[0], [1, 2], [3]], " light"),
-        "superposition, squares": over_steps(seen, [[3], [4]]),
-        "superposition, both": over_steps(seen, [[5], [6]]),
-        "commitment": grid(cases(everything["commitment"]), "halfway/0", "halfway/1"),
-        "post_recipe": recipes(everything["post_recipe"]),
+        "representing, two given frames": grid(known["two given frames"]),
     }
-    rows |= {name: grid(cases(everything[name])) for name in ("geometry", "dimension", "tearing")}
+    for name in ("commitment", "geometry", "dimension", "tearing"):
+        rows[name] = grid(cases(everything[name]))
     for name, start in (("videos", "d = "), ("grids", "range ")):
         own = {k: value for k, value in everything["pictures"].items() if k.startswith(start)}
         keys = next(iter(own.values()))
@@ -171,29 +121,15 @@ def tables(everything: dict[str, Any]) -> dict[str, str]:
 
 
 def derived(everything: dict[str, Any]) -> dict[str, Any]:
-    """All minutes; how far what is shown is from the decoder's midpoints; and what is told of the
-    recipes that are about as accurate as the post's."""
-    recipe, own = everything["post_recipe"], everything["pictures"]["d = 100"]
-    like, at_20 = recipe["like the post"], recipe["steps"].index(20)
-    case, i = like["nearest"]
-    one, two = (recipe[case + end]["state"]["mean"][i] for end in ("", ", two given frames"))
-    both = [recipe[name]["state"]["mean"][j][at_20][5:] for name, j in like["cases"]]
-    several = [recipe[name]["state"]["mean"][j][at_20][4] for name, j in like["cases"]]
-    counts = np.array(own["blobs in frames 1-7, steps 0, 20, 50"][1])
+    """What is told of several files or cases: the minutes of all; and the largest distance between
+    what is seen at step 0 and the decoder's midpoints."""
     known = everything["representing"]["cases"].values()
     return {
         "minutes": sum(told.get("cost", {"minutes": 0})["minutes"] for told in everything.values()),
-        "apart": max(abs(v["shown"]["mean"][1] - v["midpoints"]["mean"]) for v in known),
-        "case": f"{case}, {recipe['lengths'][i]} steps",
-        "step 20": percent(one[at_20][:3]),
-        "other": percent(like["other"]),
-        "controls": percent(like["controls"]),
-        "end": percent(one[-1][:3]),
-        "two given frames": percent(two[at_20][:3]),
-        "both": ", ".join(percent(shares) for shares in both),
-        "several": percent([min(several), max(several)]).replace(" / ", " to "),
-        "several, post": percent([(counts > 1).mean()]),
-        "extra, post": len(own["extra blobs, in frame"]),
+        "apart": max(
+            abs(value["with two or more"]["mean"] - value["midpoints with two"]["mean"])
+            for value in known
+        ),
     }
 
 
@@ -218,12 +154,12 @@ def filled(page: str, everything: dict[str, Any]) -> str:
 
 def main(settings: TablesSettings) -> None:
     """Fill both pages in."""
-    everything = read(settings.out_dir)
+    everything = read(settings.figures)
     pages = {path: path.read_text() for path in (settings.readme, settings.results)}
     for path, page in {path: filled(page, everything) for path, page in pages.items()}.items():
         with replacing(path) as temporary:
             temporary.write_text(page)
-        print(f"{path}: filled in from {settings.out_dir}")
+        print(f"{path}: filled in from {settings.figures}")
 
 
 if __name__ == "__main__":

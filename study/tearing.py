@@ -1,6 +1,6 @@
 """When does the latent plane tear?
 
-    python -m study.tearing      # figures/tearing.png and .json
+    python -m study.tearing      # out/tearing.png and .json
 
 The post finds a clean grid at range 0.2, a warped one at 0.4 and two sections at 0.8, once each,
 and suspects that the overlap of nearby images decides. Squares overlap the less, the larger range /
@@ -18,8 +18,17 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-import analyze
-from analyze import BLUE, GREEN, ORANGE, RECIPES, RED, SweepSettings, measure
+from analyze import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    RECIPES,
+    RED,
+    SweepSettings,
+    cell_areas,
+    measure,
+    measure_grid,
+)
 from autoencoder import AutoencoderSettings
 from data import grid_centers
 from study import command, means
@@ -45,8 +54,8 @@ def straightness(areas: np.ndarray) -> float:
 def measure_tearing(settings: AutoencoderSettings) -> dict[str, Any]:
     """measure_grid(), and "folds" and "cut straight", 0 or 1: any cell is turned over; at least 5 %
     are, and their straightness() is at least 0.95."""
-    result = analyze.measure_grid(settings)
-    areas = analyze.cell_areas(result["picture"])
+    result = measure_grid(settings)
+    areas = cell_areas(result["picture"])
     cut = result["fold"] >= 0.05 and straightness(areas) >= 0.95
     return result | {"folds": float(result["fold"] > 0), "cut straight": float(cut)}
 
@@ -55,14 +64,14 @@ def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
     """Every recipe at three ranges; small squares for the two recipes that tear by themselves."""
     many = replace(settings, seeds=min(100, 4 * settings.seeds))
     cases = {
-        f"{recipe}, range {range_}": many.flows(range=range_, **changes)
+        f"{recipe}, range {center_range}": many.flows(center_range=center_range, **changes)
         for recipe, changes in TEAR_RECIPES.items()
-        for range_ in RANGES
+        for center_range in RANGES
     }
     for recipe in SMALL_RECIPES:
-        for range_ in RANGES:
-            name = f"{recipe}, half width 0.1, range {range_ / 2}"
-            cases[name] = settings.flows(range=range_ / 2, half_width=0.1, **RECIPES[recipe])
+        for half in (center_range / 2 for center_range in RANGES):
+            name = f"{recipe}, half width 0.1, range {half}"
+            cases[name] = settings.flows(center_range=half, half_width=0.1, **RECIPES[recipe])
     runs = measure(measure_tearing, cases, settings.dask)
     folding = {name: sum(v["folds"] for v in seeds) for name, seeds in runs.items()}
     numbers = means(runs, keep="warp") | {"seeds that fold": folding}
@@ -73,9 +82,10 @@ def draw(numbers: dict[str, Any]) -> Figure:
     """Share of the seeds that fold, and every seed's warp, over range / half width."""
     figure = Figure((8.3, 5), layout="constrained")
     folding, warping = figure.subplots(1, 2)
-    for i, (recipe, color) in enumerate(zip(TEAR_RECIPES, (BLUE, GREEN, ORANGE, RED))):
+    colors = zip(TEAR_RECIPES, (BLUE, GREEN, ORANGE, RED), strict=True)
+    for i, (recipe, color) in enumerate(colors):
         x = 1.05 ** (i - 1.5) * np.array([1, 2, 4])  # side by side: lines may coincide
-        cases = [numbers[f"{recipe}, range {range_}"] for range_ in RANGES]
+        cases = [numbers[f"{recipe}, range {center_range}"] for center_range in RANGES]
         y = [case["folds"]["mean"] for case in cases]
         hard = int("hard" in recipe)
         label = recipe + hard * " (x: neighbours that look the same)"

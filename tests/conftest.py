@@ -47,27 +47,27 @@ def checkpoints(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("trained") / "checkpoints"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(flow, "NUM_ORBITS", FEW)
-        flow.load_or_train(tiny_settings(folder))
+        flow.trained_flow(tiny_settings(folder))
     return folder
 
 
 @pytest.fixture(scope="session")
 def tiny(checkpoints):
     """Network and latent space of the tiny flow."""
-    return flow.load_or_train(tiny_settings(checkpoints))
+    return flow.trained_flow(tiny_settings(checkpoints))
 
 
 @pytest.fixture(scope="session")
 def learned(tmp_path_factory):
     """d = 2 with default settings, trained for real: network and latent space."""
-    return flow.load_or_train(FlowSettings(checkpoint_dir=tmp_path_factory.mktemp("d2")))
+    return flow.trained_flow(FlowSettings(checkpoint_dir=tmp_path_factory.mktemp("d2")))
 
 
 @pytest.fixture(scope="session")
 def space_100(tmp_path_factory):
     """The latent space of d = 100: its autoencoder is trained for real, its flow for one step."""
     folder = tmp_path_factory.mktemp("d100")
-    return flow.load_or_train(FlowSettings(embed_dim=100, flow_steps=1, checkpoint_dir=folder))[1]
+    return flow.trained_flow(FlowSettings(embed_dim=100, flow_steps=1, checkpoint_dir=folder))[1]
 
 
 @pytest.fixture
