@@ -87,7 +87,7 @@ class AutoencoderSettings(FrameSettings):
     """Fully connected layers, 256 wide, added before the latent and again behind it, 0 to 8."""
     blur: float = 9.0
     """Blur of the frames at the start of the training, in pixels, 0 to 25; it has gone after 60 %."""
-    autoencoder_steps: int = 530
+    autoencoder_steps: int = 500
     """Training steps of the autoencoder."""
     seed: int = 0
     """Seed of the trainings, of the autoencoder's and of the flow's."""

@@ -360,7 +360,7 @@ def train(settings: FlowSettings, autoencoder: Autoencoder) -> tuple[FlowNetwork
         given = video[:, : settings.given_frames].flatten(1)
         z = video[:, settings.given_frames :].flatten(1)
         t = random_times(BATCH_SIZE)
-        noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32))
+        noise = torch.randn_like(z)
         x = t * z + (1 - t) * noise
 
         # The network predicts z, but what we need to be right is the velocity. The predicted one is
