@@ -1,4 +1,4 @@
-"""The Euler sampler against closed formulas, and the files it writes."""
+"""The Euler sampler against closed formulas, which way a video went, and the files it writes."""
 
 import imageio.v3 as iio
 import numpy as np
@@ -7,61 +7,212 @@ import torch
 from conftest import TINY, changed
 
 import sample as sampling
-from data import orbits, render, tile
-from sample import SampleSettings, decode_videos, draw_film_strip, euler_steps, sample
+from data import PIXEL, draw_film_strip, possible_orbits, random_stream, render, tile
+from flow import possible_futures
+from sample import (
+    SampleSettings,
+    centers_of_light,
+    decode_videos,
+    describe,
+    euler_steps,
+    given_centers_from,
+    is_right,
+    nearest_orbits,
+    random_given_centers,
+    sample,
+)
 
 
 def rng(seed=0):
     return np.random.default_rng(seed)
 
 
+# --- the sampler
+
+
 def test_each_step_follows_the_velocity():
-    def posterior_mean(x, t):
+    def mean_at(x, t):
         assert t.shape == (2, 1)
         return torch.sin(3 * x) + t
 
     x = noise = torch.linspace(-1, 1, 6).reshape(2, 3)
-    states, means = zip(*euler_steps(posterior_mean, noise, 9))
+    states, means = zip(*euler_steps(mean_at, noise, 9), strict=True)
+    assert len(states) == 10
     for k in range(9):
         t = torch.full((2, 1), k / 9)
         torch.testing.assert_close(states[k], x)
-        torch.testing.assert_close(means[k], posterior_mean(x, t))
-        x = x + (posterior_mean(x, t) - x) / (1 - t) / 9
+        torch.testing.assert_close(means[k], mean_at(x, t))
+        x = x + (mean_at(x, t) - x) / (1 - t) / 9
     torch.testing.assert_close(states[9], x)
+    torch.testing.assert_close(states[9], means[8])
     assert torch.equal(means[9], states[9])
-    for one, other in zip(euler_steps(posterior_mean, states[4], 9, 4), zip(states[4:], means[4:])):
-        assert torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
+    later = list(euler_steps(mean_at, states[4], 9, start=4))
+    for (state, mean), *expected in zip(later, states[4:], means[4:], strict=True):
+        assert torch.equal(state, expected[0]) and torch.equal(mean, expected[1])
 
 
-def test_exact_flow_ends_on_a_true_video(tiny):
-    samples = sample(None, tiny[1], 100, rng())
-    both = samples.exact.continuations
-    distance = (samples.states[-1][:, None] - both).norm(dim=2)  # (n, 2)
-    # Both directions are drawn; each video is one of them, up to a few that hesitate to the end.
-    assert 20 < (distance[:, 0] < distance[:, 1]).sum() < 80
-    apart = (both[:, 0] - both[:, 1]).norm(dim=1)
+@pytest.mark.parametrize(("turns", "share"), [((1, -1), 0.5), ((1, 1, 1, 1, -1), 0.8)])
+def test_the_exact_flow_ends_on_a_true_video(tiny, turns, share):
+    """Each turn as often as it should be, up to a few videos that hesitate to the end."""
+    space, n = changed(tiny[1], turns=turns), 200
+    given_centers = random_given_centers(space.settings, n, rng())
+    samples = sample(None, space, given_centers, rng(1))
+    futures, _ = possible_futures(space, given_centers)
+    distance = (samples.states[-1][:, None] - futures).norm(dim=2)  # (n, 2)
+    apart = (futures[:, 0] - futures[:, 1]).norm(dim=1)
     assert (distance.min(1).values < 1e-3 * apart).float().mean() > 0.95
+    assert abs((distance[:, 0] < distance[:, 1]).float().mean().item() - share) < 0.12
+    assert samples.states.shape == samples.posterior_means.shape == (51, n, 7)
+    assert samples.given_centers is given_centers
+
+
+@pytest.mark.parametrize("given_frames", [1, 2])
+def test_the_network_sees_the_given_frames_and_nothing_of_the_futures(
+    tiny, monkeypatch, given_frames
+):
+    def never(*_):
+        pytest.fail("the futures were built")
+
+    def network(x, t, given):
+        seen.append((x, t, given))
+        return torch.sin(x) + t + given[:, :1]
+
+    seen, space = [], changed(tiny[1], given_frames=given_frames)
+    given_centers = random_given_centers(space.settings, 6, rng())
+    monkeypatch.setattr(sampling, "possible_futures", never)
+    samples = sample(network, space, given_centers, rng(1), 5)
+    given = space.encode(given_centers).reshape(6, given_frames)
+    for k, told in enumerate(seen):
+        torch.testing.assert_close(told[2], given)
+        torch.testing.assert_close(told[1], torch.full((6, 1), k / 5))
+        assert torch.equal(told[0], samples.states[k])
+    expected = euler_steps(lambda x, t: network(x, t, given), samples.states[0], 5)
+    for k, (state, mean) in enumerate(expected):
+        torch.testing.assert_close(samples.states[k], state)
+        torch.testing.assert_close(samples.posterior_means[k], mean)
 
 
 def test_noise_is_standard(tiny):
-    noise = sample(*tiny, 700, rng(), 1).states[0]
+    given_centers = random_given_centers(tiny[1].settings, 700, rng())
+    noise = sample(*tiny, given_centers, rng(1), 1).states[0]
     assert noise.mean().item() == pytest.approx(0, abs=4 / noise.numel() ** 0.5)
     assert noise.std().item() == pytest.approx(1, abs=3 / noise.numel() ** 0.5)
+    assert len(noise.unique()) > 0.99 * noise.numel()  # no video has the noise of another one
+    assert not torch.equal(noise, sample(*tiny, given_centers, rng(2), 1).states[0])
 
 
-def test_two_given_frames_tell_the_direction(tiny):
-    space = changed(tiny[1], given_frames=2, ccw_share=0.8)
-    samples = sample(None, space, 100, rng(), 4)
-    (x0, y0), (x1, y1) = samples.given_centers.T.swapaxes(0, 1)
-    direction = (x0 * y1 - y0 * x1 < 0).astype(int)  # 0 is counter-clockwise
-    assert 65 < (direction == 0).sum() < 95
-    path = orbits(samples.given_centers[:, 0])[np.arange(100), direction]
-    np.testing.assert_allclose(samples.given_centers, path[:, :2], atol=1e-12)
+def test_two_given_frames_tell_the_turn(tiny):
+    space = changed(tiny[1], given_frames=2, turns=(1, 1, 1, 1, -1))
+    given_centers = random_given_centers(space.settings, 100, rng())
+    samples = sample(None, space, given_centers, rng(1), 4)
+    (x0, y0), (x1, y1) = given_centers.T.swapaxes(0, 1)
+    turn = (x0 * y1 - y0 * x1 < 0).astype(int)  # 0 is counter-clockwise
+    path = possible_orbits(given_centers[:, 0])[np.arange(100), turn]
     expected = space.encode(path[:, 2:]).flatten(1)
     torch.testing.assert_close(samples.states[-1], expected, rtol=1e-4, atol=1e-4)
-    frames = decode_videos(space, samples.given_centers, samples.states[-1])
-    np.testing.assert_array_equal(frames[:, :2], render(samples.given_centers))
-    np.testing.assert_array_equal(frames[:, 2:], space.decode(samples.states[-1]).numpy())
+
+
+@pytest.mark.parametrize("given_frames", [1, 2])
+def test_given_frames_are_drawn_and_the_others_decoded(tiny, given_frames):
+    space = changed(tiny[1], given_frames=given_frames, half_width=0.12)
+    given_centers = random_given_centers(space.settings, 3, rng())
+    latents = torch.randn(3, 8 - given_frames)
+    frames = decode_videos(space, given_centers, latents)
+    assert frames.shape == (3, 8, 51, 51)
+    drawn = render(given_centers, space.settings)
+    np.testing.assert_array_equal(frames[:, :given_frames], drawn)
+    np.testing.assert_array_equal(frames[:, given_frames:], space.decode(latents).numpy())
+
+
+# --- first frames
+
+
+def test_a_random_turn_leads_to_the_second_given_frame(tiny):
+    first, n = np.tile([[0.3, 0.4]], (3000, 1)), 3000
+    stated = {0: 1 / 6, 1: 3 / 6, -3: 2 / 6}
+    settings = changed(tiny[1], given_frames=2, turns=(0, 1, 1, 1, -3, -3)).settings
+    given_centers = given_centers_from(first, settings, rng())
+    assert given_centers.shape == (n, 2, 2)
+    np.testing.assert_allclose(given_centers[:, 0], first)
+    z = given_centers @ [1, 1j]
+    turn = np.angle(z[:, 1] / z[:, 0]) / (np.pi / 4)
+    np.testing.assert_allclose(np.abs(z[:, 1]), 0.5)
+    np.testing.assert_allclose(turn, turn.round(), atol=1e-9)
+    for value, share in stated.items():
+        deviation = (share * (1 - share) / n) ** 0.5
+        assert abs((turn.round() == value).mean() - share) < 4 * deviation
+    one = given_centers_from(first, changed(tiny[1]).settings, rng())
+    np.testing.assert_allclose(one, first[:, None])
+
+
+@pytest.mark.parametrize("band", [None, (0.3, 0.6)])
+def test_videos_start_on_circles_of_any_radius(tiny, band):
+    """Also on those that were left out of the training."""
+    settings = changed(tiny[1], unseen_radii=band).settings
+    given_centers = random_given_centers(settings, 6000, rng())
+    assert given_centers.shape == (6000, 1, 2)
+    radius = np.linalg.norm(given_centers[:, 0], axis=1)
+    counts, _ = np.histogram(radius, bins=6, range=(0.2, 0.8))
+    assert counts.sum() == 6000 and np.abs(counts - 1000).max() < 5 * 1000**0.5
+
+
+# --- which way did it go?
+
+
+def test_centers_of_light():
+    frame = np.zeros((51, 51))
+    frame[0, 50] = 1  # the top right
+    assert centers_of_light(frame) == pytest.approx([1, 1])
+    frame[0, 25] = 0.5
+    assert centers_of_light(frame) == pytest.approx([2 / 3, 1])
+    frame[50] = -3  # clipped
+    frame[0, 50] = 7
+    assert centers_of_light(frame) == pytest.approx([2 / 3, 1])
+    assert centers_of_light(np.zeros((2, 51, 51))) == pytest.approx(np.zeros((2, 2)))
+    centers = rng().uniform(-0.8, 0.8, (3, 4, 2))
+    np.testing.assert_allclose(centers_of_light(render(centers)), centers, atol=1e-6)
+
+
+def test_nearest_orbits_by_hand():
+    orbits = possible_orbits(np.array([[0.6, 0.0], [0.1, -0.5], [0.3, 0.3]]), (1, -1, 2))
+    taken = orbits[[0, 1, 2], [2, 1, 0]].copy()
+    taken[1, 3, 0] += 3 * PIXEL  # in one frame: it is the nearest one all the same
+    taken[1, 3, 1] -= 4 * PIXEL
+    taken[2, :, 1] += PIXEL
+    nearest, distance = nearest_orbits(render(taken), orbits)
+    assert nearest.tolist() == [2, 1, 0]
+    expected = np.zeros((3, 8))
+    expected[1, 3], expected[2] = 5, 1
+    np.testing.assert_allclose(distance, expected, atol=1e-4)
+
+
+def test_a_video_is_right_if_no_frame_is_more_than_one_and_a_half_pixels_off():
+    distance = np.full((4, 8), 1.5)
+    distance[1, 6] = 1.5000001
+    distance[2] = 0
+    distance[3, 0] = np.nan
+    assert is_right(distance).tolist() == [True, False, True, False]
+
+
+def test_describe_by_hand():
+    first = rng().uniform(0.2, 0.5, (9, 2))
+    taken = possible_orbits(first, (1, -1, 4))[range(9), [0, 0, 1, 2, 2, 2, 0, 1, 1]]
+    taken[5, :, 0] += 1.4 * PIXEL
+    taken[6, 5, 0] += 1.6 * PIXEL  # wrong in just one frame
+    frames = render(taken)
+    frames[7] = 0.0
+    frames[8] = frames[8, ::-1]
+    given_centers = np.stack([first, taken[:, 1]], axis=1)
+    assert describe(frames, given_centers, np.array([1, -1, 4])) == (
+        "9 videos. 45° counter-clockwise: 2, 45° clockwise: 1, 180°: 3, "
+        "none of these (a frame more than 1.5 pixels off): 3."
+    )
+    assert describe(frames[2:5], given_centers[2:5, :1], np.array([1])) == (
+        "3 videos. 45° counter-clockwise: 0, none of these (a frame more than 1.5 pixels off): 3."
+    )
+
+
+# --- the files
 
 
 @pytest.fixture
@@ -78,38 +229,67 @@ def write(checkpoints, tmp_path):
     return run
 
 
-def test_the_files_show_the_samples(write, tiny, tmp_path):
-    arrays = write(show_steps=(0, 3, 4))
-    samples = sample(*tiny, 5, rng((0, 4)), 4)
+@pytest.fixture
+def drawn(monkeypatch):
+    """Of each film strip: its title, the names of its rows, and its picture."""
+    strips = []
+
+    def remembered(plot, frames, labels, title):
+        draw_film_strip(plot, frames, labels, title)
+        names = [label.get_text() for label in plot.get_yticklabels()]
+        strips.append((plot.get_title(), names, plot.get_images()[0].get_array()))
+
+    monkeypatch.setattr(sampling, "draw_film_strip", remembered)
+    return strips
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_the_files_show_the_samples(write, tiny, tmp_path, capsys, exact):
+    arrays = write(show_steps=(0, 3, 4), exact=exact)
+    stream = random_stream(0, "sampling")
+    given_centers = random_given_centers(tiny[1].settings, 5, stream)
+    samples = sample(None if exact else tiny[0], tiny[1], given_centers, stream, 4)
     assert arrays.keys() == {
         *("frames", "first_centers", "show_steps", "state_frames", "posterior_mean_frames")
     }
     assert arrays["show_steps"].tolist() == [0, 3, 4]
-    np.testing.assert_array_equal(arrays["first_centers"], samples.given_centers[:, 0])
+    np.testing.assert_array_equal(arrays["first_centers"], given_centers[:, 0])
     readouts = {"state_frames": samples.states, "posterior_mean_frames": samples.posterior_means}
     for name, latents in readouts.items():
-        shown = [decode_videos(tiny[1], samples.given_centers, latents[k]) for k in (0, 3, 4)]
+        shown = [decode_videos(tiny[1], given_centers, latents[k]) for k in (0, 3, 4)]
         np.testing.assert_array_equal(arrays[name], shown)
         np.testing.assert_array_equal(arrays[name][-1], arrays["frames"])
     gif = iio.imread(tmp_path / "o.gif", index=None, mode="L")[:, 1::3, 1::3]
     assert np.abs(gif.astype(int) - tile(arrays["frames"], across=3)).max() <= 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["o.gif", "o.npz", "o.png"]
+    wrote, told = capsys.readouterr().out.splitlines()
+    assert wrote.startswith(f"The {'exact' if exact else 'learned'} flow wrote ")
+    for name in ("o.gif", "o.npz", "o.png", "at steps 0, 3, 4 of 4"):
+        assert name in wrote
+    assert told == describe(arrays["frames"], given_centers, np.array([1, -1]))
 
 
-def test_the_film_strip_names_its_rows(write, monkeypatch):
-    drawn = []
-
-    def remembered(plot, frames, steps, title):
-        draw_film_strip(plot, frames, steps, title)
-        labels = [label.get_text() for label in plot.get_yticklabels()]
-        drawn.append((plot.get_title(), labels, plot.get_images()[0].get_array()))
-
-    monkeypatch.setattr(sampling, "draw_film_strip", remembered)
+def test_the_film_strip_names_its_rows(write, drawn):
     arrays = write(steps=10)
     assert [title for title, *_ in drawn] == ["state", "posterior mean"]
-    for (_, labels, image), name in zip(drawn, ("state_frames", "posterior_mean_frames")):
-        assert labels == ["step 0", "step 4", "step 10"]  # 0, 2/5 of all, and all
+    for (_, names, image), name in zip(drawn, ("state_frames", "posterior_mean_frames")):
+        assert names == ["step 0", "step 4", "step 10"]  # 0, 2/5 of all, and all
         np.testing.assert_array_equal(image, tile(arrays[name][:, 0].reshape(-1, 51, 51), 8))
+
+
+def test_the_gif_over_the_steps(write, drawn, tmp_path):
+    path = tmp_path / "steps.gif"
+    arrays = write(png=None, steps_gif=path, steps=3, show_steps=(0, 1, 2, 3))
+    assert len(drawn) == 4
+    for k, (title, names, image) in enumerate(drawn):
+        assert title == f"step {k} of 3" and names == ["state", "posterior\nmean"]
+        rows = arrays["state_frames"][k, 0], arrays["posterior_mean_frames"][k, 0]
+        np.testing.assert_array_equal(image, tile(np.concatenate(rows), 8))
+    pictures = iio.imread(path, index=None)
+    assert len(pictures) == 4 and pictures.std() > 10
+    assert (pictures[0] != pictures[3]).any()
+    durations = [iio.immeta(path, index=k)["duration"] for k in range(4)]
+    assert durations[0] > durations[1] == durations[2] < durations[3]
 
 
 def test_the_same_bits_twice_and_others_with_other_settings(write, tmp_path):
@@ -125,3 +305,39 @@ def test_the_same_bits_twice_and_others_with_other_settings(write, tmp_path):
     np.testing.assert_array_equal(first["state_frames"][0], exact["state_frames"][0])
     np.testing.assert_array_equal(first["state_frames"][0], steps["state_frames"][0])
     assert (first["frames"] != exact["frames"]).any() and (first["frames"] != steps["frames"]).any()
+
+
+def test_all_videos_start_at_the_named_place(write, tiny, monkeypatch):
+    space = changed(tiny[1], given_frames=2)
+    monkeypatch.setattr(sampling, "trained_flow", lambda settings: (None, space))
+    arrays = write(first_center=(0.3, -0.5), given_frames=2, exact=True, num_videos=40)
+    np.testing.assert_array_equal(arrays["first_centers"], np.tile([0.3, -0.5], (40, 1)))
+    noise = arrays["state_frames"][0, :, 2:]
+    assert len(np.unique(noise[:, 0].reshape(40, -1), axis=0)) == 40
+    second = centers_of_light(arrays["frames"][:, 1])
+    both = possible_orbits(np.array([[0.3, -0.5]]))[0, :, 1]
+    distance = np.linalg.norm(second[:, None] - both, axis=2)
+    assert (distance.min(1) < 1e-6).all() and 8 < (distance[:, 0] < 1e-6).sum() < 32
+
+
+def test_unseen_radii_are_told_apart(write, tiny, monkeypatch, capsys):
+    space = changed(tiny[1], unseen_radii=(0.4, 0.6))
+    monkeypatch.setattr(sampling, "trained_flow", lambda settings: (tiny[0], space))
+    few = {"png": None, "gif": None, "unseen_radii": (0.4, 0.6), "steps": 1}
+
+    arrays = write(**few, num_videos=30)
+    _, trained, unseen = capsys.readouterr().out.splitlines()
+    radius = np.linalg.norm(arrays["first_centers"], axis=1)
+    inside = (radius > 0.4) & (radius < 0.6)
+    for line, name, which in (
+        (trained, "trained on", ~inside),
+        (unseen, "never seen in training", inside),
+    ):
+        told = describe(arrays["frames"][which], arrays["first_centers"][which, None], [1, -1])
+        assert which.any() and line == f"Circles {name}: {told}"
+
+    # the smallest radius left out, and the smallest one above them
+    for first_center, name in (((0.4, 0.0), "never seen in training"), ((0.6, 0.0), "trained on")):
+        write(**few, first_center=first_center)
+        _, line = capsys.readouterr().out.splitlines()
+        assert line.startswith(f"Circles {name}: 5 videos.")
