@@ -9,9 +9,16 @@ import torch
 from conftest import FEW, changed
 
 import flow
-from autoencoder import encode_squares, learning_rate_factor
-from data import possible_orbits, random_first_centers, random_stream
-from flow import FlowNetwork, FlowSettings, places, possible_futures, random_latent_videos
+from autoencoder import Autoencoder, encode_squares, learning_rate_factor
+from data import grid_centers, possible_orbits, random_first_centers, random_stream
+from flow import (
+    FlowNetwork,
+    FlowSettings,
+    LatentSpace,
+    places,
+    possible_futures,
+    random_latent_videos,
+)
 
 ALL_TURNS = (0, 1, -1, 2, -2, 3, -3, 4)
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
@@ -72,9 +79,19 @@ def test_speciation_time_is_that_of_the_closest_two_futures():
 # --- latents
 
 
+@pytest.fixture(scope="module")
+def untrained() -> LatentSpace:
+    """Three numbers a frame, whose order and sizes matter; by an autoencoder before its training."""
+    torch.manual_seed(0)
+    settings = FlowSettings(embed_dim=3, flow_steps=1)
+    model = Autoencoder(settings)
+    own = encode_squares(model, grid_centers(0.8, 9), settings).flatten(0, 1)
+    return LatentSpace(model, own.mean(0), own.std(0), settings)
+
+
 @pytest.mark.parametrize("scale", [1.0, 3.0])
-def test_latents_are_the_autoencoders_moved_and_scaled(tiny, scale):
-    space = changed(tiny[1], latent_scale=scale)
+def test_latents_are_the_autoencoders_moved_and_scaled(untrained, scale):
+    space = changed(untrained, latent_scale=scale)
     centers = np.stack([orbit((0.2, 0.6), 1)[:3], orbit((0.3, -0.1), -1)[:3]])  # (2, 3, 2)
     own = encode_squares(space.autoencoder, centers, space.settings)
     latents = space.encode(centers)
@@ -97,13 +114,13 @@ def test_places_by_hand():
 
 
 @pytest.mark.parametrize("given", [1, 2])
-def test_possible_futures_are_the_true_ones(tiny, given):
+def test_possible_futures_are_the_true_ones(untrained, given):
     """For every turn there is; a second given frame leaves a single one."""
-    space = changed(tiny[1], turns=ALL_TURNS, given_frames=given)
+    space = changed(untrained, turns=ALL_TURNS, given_frames=given)
     turns = space.settings.turns
     first = random_first_centers(5, np.random.default_rng(0), 0.8)
     orbits = np.array([[orbit(center, turn) for turn in turns] for center in first])
-    true = space.encode(orbits.reshape(-1, 8, 2)).reshape(5, 8, 8, 1)
+    true = space.encode(orbits.reshape(-1, 8, 2)).reshape(5, 8, 8, 3)
     for i, taken in enumerate(turns):
         futures, prior = possible_futures(space, orbits[:, i, :given])
         torch.testing.assert_close(futures, true[:, :, given:].flatten(2), **CLOSE)
@@ -112,8 +129,8 @@ def test_possible_futures_are_the_true_ones(tiny, given):
 
 
 @pytest.mark.parametrize("given", [1, 2])
-def test_an_uneven_prior(tiny, given):
-    space = changed(tiny[1], turns=(-1, 1, 1, 1, 1), given_frames=given)
+def test_an_uneven_prior(untrained, given):
+    space = changed(untrained, turns=(-1, 1, 1, 1, 1), given_frames=given)
     given_centers = np.stack([orbit((0.5, 0.3), 1), orbit((0.1, -0.4), -1)])[:, :given]
     _, prior = possible_futures(space, given_centers)
     torch.testing.assert_close(
@@ -281,10 +298,10 @@ def encoded(monkeypatch):
 
 
 @pytest.mark.parametrize("band", [None, (0.4, 0.6), (0.5, 1.0), (0.0, 0.7)])
-def test_unseen_radii_are_never_seen(tiny, few_orbits, encoded, band):
+def test_unseen_radii_are_never_seen(untrained, few_orbits, encoded, band):
     """Neither in the training nor in the test of the loss; all other radii are, of the seed."""
-    settings = changed(tiny[1], unseen_radii=band, seed=7).settings
-    network, space = flow.train(settings, tiny[1].autoencoder)
+    settings = changed(untrained, unseen_radii=band, seed=7).settings
+    network, space = flow.train(settings, untrained.autoencoder)
     first = random_first_centers(FEW, random_stream(7, "flow training"), 0.8, band)
     np.testing.assert_allclose(encoded[::8], np.linalg.norm(first, axis=1))
     own = encode_squares(space.autoencoder, possible_orbits(first, [1])[:, 0], settings)
