@@ -92,13 +92,17 @@ def test_the_network_sees_the_given_frames_and_nothing_of_the_futures(
         torch.testing.assert_close(samples.posterior_means[k], mean)
 
 
-def test_noise_is_standard(tiny):
-    given_centers = random_given_centers(tiny[1].settings, 700, rng())
-    noise = sample(*tiny, given_centers, rng(1), 1).states[0]
+@pytest.mark.parametrize("scale", [1.0, 3.0])
+def test_noise_is_standard(tiny, scale):
+    """Whatever the scale of the latents."""
+    network, space = tiny[0], changed(tiny[1], latent_scale=scale)
+    given_centers = random_given_centers(space.settings, 700, rng())
+    noise = sample(network, space, given_centers, rng(1), 1).states[0]
     assert noise.mean().item() == pytest.approx(0, abs=4 / noise.numel() ** 0.5)
     assert noise.std().item() == pytest.approx(1, abs=3 / noise.numel() ** 0.5)
     assert len(noise.unique()) > 0.99 * noise.numel()  # no video has the noise of another one
-    assert not torch.equal(noise, sample(*tiny, given_centers, rng(2), 1).states[0])
+    other = sample(network, space, given_centers, rng(2), 1).states[0]
+    assert not torch.equal(noise, other)
 
 
 def test_two_given_frames_tell_the_turn(tiny):
