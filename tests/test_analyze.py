@@ -223,7 +223,12 @@ def test_the_table_and_the_figure_of_the_geometry(monkeypatch, capsys):
         for i, (name, jobs) in enumerate(cases.items()):
             kinds.append((name, {(job.blur > 0, job.plain, job.center_range) for job in jobs}))
             results[name] = [
-                {"warp": i + job.seed, "fold": i / 20, "tear": 1.5, "picture": grid_centers(i + 1)}
+                {
+                    "warp": i + job.seed,
+                    "fold": (i + job.seed) / 20,
+                    "tear": 1.5,
+                    "picture": grid_centers(i + 1),
+                }
                 for job in jobs
             ]
         return results
@@ -241,7 +246,7 @@ def test_the_table_and_the_figure_of_the_geometry(monkeypatch, capsys):
     for i, (row, (name, _)) in enumerate(zip(rows, kinds, strict=True)):
         assert row.startswith(name)
         told = [float(x) for x in row.removeprefix(name).split()]
-        assert told == pytest.approx([i + 0.5, i / 20, 1.5])  # means over the seeds
+        assert told == pytest.approx([i + 0.5, (i + 0.5) / 20, 1.5])  # means over the seeds
         left, right = figure.axes[2 * i : 2 * i + 2]
         assert left.get_title(loc="left") == name
         assert left.get_xlabel() == f"warp {i:.3f}" and right.get_xlabel() == f"fold {i / 20:.3f}"
