@@ -241,6 +241,7 @@ class GeometrySettings(AnalyzeSettings):
 
     ranges: tuple[float, ...] = (0.2, 0.4, 0.8)
     """Ranges of the squares' centres."""
+    flow_steps: tyro.conf.Suppress[int] = 1  # no option: no flow is trained here
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -365,7 +366,7 @@ def measure(
 
     notes = sorted({line for _, lines in finished for line in lines})
     if notes:
-        more = f" (and {len(notes) - 1} more networks)" if len(notes) > 1 else ""
+        more = f" (and the same for {len(notes) - 1} more)" if len(notes) > 1 else ""
         print(notes[0] + more, file=sys.stderr)
     results, at = {}, 0
     for name, seeds in cases.items():

@@ -232,6 +232,9 @@ def possible_futures(space: LatentSpace, given_centers: np.ndarray) -> tuple[Ten
     Returns:
         futures (n, k, D), one for each turn, and their prior (n, k). A second given frame shows the
         turn: then the prior is 1 for it, and 0 for the others.
+
+    Raises:
+        ValueError: the second given frame fits none of the turns.
     """
     turns, probability = distinct_turns(space.settings.turns)
     first_centers, given_frames = given_centers[:, 0], given_centers.shape[1]
@@ -240,7 +243,9 @@ def possible_futures(space: LatentSpace, given_centers: np.ndarray) -> tuple[Ten
     videos = circle[:, place]  # (n, k, 8, d)
 
     orbits = possible_orbits(first_centers, turns)[:, :, :given_frames]
-    agrees = np.isclose(orbits, given_centers[:, None]).all((2, 3))  # (n, k)
+    agrees = np.isclose(orbits, given_centers[:, None], atol=1e-6).all((2, 3))  # (n, k)
+    if not agrees.any(1).all():
+        raise ValueError("the second given frame fits none of the turns")
     prior = torch.from_numpy(probability * agrees).float()
     return videos[:, :, given_frames:].flatten(2), prior / prior.sum(1, keepdim=True)
 
@@ -253,8 +258,9 @@ class FlowNetwork(nn.Module):
     """Predicts the posterior mean from x_t, t, and the latents of the given frames.
 
     What does it have to imitate? In posterior(), expand |x - t z|^2 = |x|^2 - 2 t x.z + t^2 |z|^2. The
-    first term is the same for both futures. So is the last, because frames 1 to 7 of both show the
-    same seven places, in reverse order. What remains of the logarithm of the odds is
+    first term is the same for both futures. So is the last, because frames 1 to 7 of a video and of
+    the one with the opposite turn show the same places, in reverse order. What remains of the
+    logarithm of the odds is
 
         log(p_ccw / p_cw) = t x . (z_ccw - z_cw) / (1 - t)^2
 
@@ -401,11 +407,10 @@ def loss_by_time(network: FlowNetwork, space: LatentSpace) -> dict[str, list[flo
         number of the latent, divided by (1 - t)^2 as in the training (but with the floor 0.05).
     """
     settings, n = space.settings, 1024
-    torch.manual_seed(settings.seed + 1)
     rng = random_stream(settings.seed, "flow test")
     first_centers = random_first_centers(n, rng, settings.center_range, settings.unseen_radii)
     turns, probability = distinct_turns(settings.turns)
-    taken = torch.multinomial(torch.from_numpy(probability), n, replacement=True)
+    taken = rng.choice(len(turns), size=n, p=probability)
     video_centers = possible_orbits(first_centers, turns)[np.arange(n), taken]  # (n, 8, 2)
     given_centers = video_centers[:, : settings.given_frames]
     futures, prior = possible_futures(space, given_centers)
@@ -415,8 +420,9 @@ def loss_by_time(network: FlowNetwork, space: LatentSpace) -> dict[str, list[flo
     bins: dict[str, list[float]] = {"t": [], "loss": [], "irreducible": [], "excess": []}
     edges = np.linspace(0.025, 0.975, 11).tolist()
     for low, high in itertools.pairwise(edges):
-        t = low + (high - low) * torch.rand(n, 1)
-        x = t * z + (1 - t) * torch.randn_like(z)
+        t = torch.from_numpy(rng.uniform(low, high, (n, 1)).astype(np.float32))
+        noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32))
+        x = t * z + (1 - t) * noise
         predicted = network(x, t, given)
         exact = posterior_mean(x, t, futures, prior)
         weight = 1 / (1 - t).clamp_min(0.05) ** 2
@@ -428,9 +434,12 @@ def loss_by_time(network: FlowNetwork, space: LatentSpace) -> dict[str, list[flo
 
 
 def mean_speciation_time(space: LatentSpace) -> float:
-    """t_S, averaged over 1024 first frames."""
-    rng = random_stream(space.settings.seed, "flow test")
+    """t_S, averaged over 1024 first frames. 0 if nothing is to be decided, because a second frame is
+    given."""
     settings = space.settings
+    if settings.given_frames > 1:
+        return 0.0
+    rng = random_stream(settings.seed, "flow test")
     first = random_first_centers(1024, rng, settings.center_range, settings.unseen_radii)
     futures, _ = possible_futures(space, first[:, None])
     return speciation_time(futures).mean().item()
