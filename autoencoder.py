@@ -60,6 +60,8 @@ from data import (
     write_figure,
 )
 
+torch.set_num_threads(1)  # the networks are so small that more threads gain little and lose much
+
 CHANNELS = 32  # of the feature maps
 MAP_SIZE = 7  # the smallest feature map has 7 x 7 places
 HIDDEN_WIDTH = 256  # of the fully connected layers that --hidden-layers adds

@@ -229,9 +229,7 @@ def simplest_turns(turns: Sequence[int]) -> tuple[int, ...]:
 def random_stream(seed: int, purpose: str) -> np.random.Generator:
     """Random numbers for one purpose. With the same seed, different purposes get different numbers,
     so that (for example) a flow is never tested on the circles that it was trained on."""
-    purposes = ["autoencoder training", "flow training", "flow test", "sampling", "counting"]
-    purposes += ["autoencoder test"]
-    return np.random.default_rng((seed, 1 + purposes.index(purpose)))
+    return np.random.default_rng([seed, *purpose.encode()])
 
 
 def check_output(path: Path | None, suffix: str) -> None:
