@@ -6,12 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported; subprocesses inherit it
-
 import hypothesis
 import numpy as np
 import pytest
-import torch
 
 import flow
 from flow import FlowSettings
@@ -19,9 +16,8 @@ from flow import FlowSettings
 ROOT = Path(__file__).parent.parent
 # Two steps and one number a frame: for tests of the code, not of what it learns.
 TINY = {"embed_dim": 1, "autoencoder_steps": 2, "flow_steps": 2}
-FEW = 64  # orbits: encoding many is most of a two-step training
+FEW = 64  # circles: encoding many is most of a two-step training
 
-torch.set_num_threads(1)
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
@@ -47,32 +43,32 @@ def checkpoints(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("trained") / "checkpoints"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(flow, "NUM_ORBITS", FEW)
-        flow.load_or_train(tiny_settings(folder))
+        flow.trained_flow(tiny_settings(folder))
     return folder
 
 
 @pytest.fixture(scope="session")
 def tiny(checkpoints):
     """Network and latent space of the tiny flow."""
-    return flow.load_or_train(tiny_settings(checkpoints))
+    return flow.trained_flow(tiny_settings(checkpoints))
 
 
 @pytest.fixture(scope="session")
 def learned(tmp_path_factory):
     """d = 2 with default settings, trained for real: network and latent space."""
-    return flow.load_or_train(FlowSettings(checkpoint_dir=tmp_path_factory.mktemp("d2")))
+    return flow.trained_flow(FlowSettings(checkpoint_dir=tmp_path_factory.mktemp("d2")))
 
 
 @pytest.fixture(scope="session")
 def space_100(tmp_path_factory):
     """The latent space of d = 100: its autoencoder is trained for real, its flow for one step."""
     folder = tmp_path_factory.mktemp("d100")
-    return flow.load_or_train(FlowSettings(embed_dim=100, flow_steps=1, checkpoint_dir=folder))[1]
+    return flow.trained_flow(FlowSettings(embed_dim=100, flow_steps=1, checkpoint_dir=folder))[1]
 
 
 @pytest.fixture
 def few_orbits(monkeypatch):
-    """Train flows on few orbits, as the tiny one was."""
+    """Train flows on few circles, as the tiny one was."""
     monkeypatch.setattr(flow, "NUM_ORBITS", FEW)
 
 
@@ -83,11 +79,13 @@ def centroid(frames: np.ndarray) -> np.ndarray:
     return np.stack([x, y], axis=-1) / light.sum((-2, -1))[..., None]
 
 
-def run_process(folder: Path, *command: str | Path):
-    """Run python with these arguments in a folder, as a user would."""
+def run_process(folder: Path, *command: str | Path, **environment: str):
+    """Run python with these arguments in a folder, as a user would; with these environment variables
+    besides the present ones."""
     return subprocess.run(
         [sys.executable, *command],
         cwd=folder,
+        env=os.environ | environment,
         capture_output=True,
         text=True,
         timeout=300,
