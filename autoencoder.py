@@ -36,6 +36,7 @@ import itertools
 import pickle
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -406,7 +407,7 @@ def read_checkpoint(settings: AutoencoderSettings) -> dict[str, Any]:
         with zipfile.ZipFile(path) as archive:  # a .pt file is a zip archive with check sums
             whole = archive.testzip() is None
         checkpoint = torch.load(path, weights_only=True) if whole else None
-    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError):
+    except (zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, RuntimeError, ValueError):
         checkpoint = None
     if not isinstance(checkpoint, dict) or checkpoint.get("settings") != identity(settings):
         raise OSError(

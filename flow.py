@@ -447,7 +447,7 @@ def write_losses(path: Path, space: LatentSpace, losses: dict[str, list[float]])
         "excess": {"color": "#D55E00", "label": "excess: distance between the two"},
     }
     for name, look in looks.items():
-        plot.plot(losses["t"], losses[name], "o-", ms=3, **look)
+        plot.plot(losses["t"], losses[name], marker="o", ms=3, **look)
     t_s = mean_speciation_time(space)
     if 0 < t_s < 1:
         plot.axvline(t_s, color="#888888", ls=":", label=f"$t_S$ = {t_s:.2f}: the turn is decided")
