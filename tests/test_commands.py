@@ -554,10 +554,10 @@ def test_the_same_turns_find_the_same_checkpoint(turns, command, folder, no_trai
 
 def test_the_flow_carries_its_autoencoder(folder, tiny, no_training):
     """So that the two can't disagree: the autoencoder's own file isn't needed any more."""
+    own = trained_autoencoder(coder_settings(folder))
     checkpoint_path(coder_settings(folder)).unlink()
     _, space = flow.trained_flow(tiny_settings(folder))
-    weights = space.autoencoder.state_dict()
-    usual = tiny[1].autoencoder.state_dict()
+    weights, usual = space.autoencoder.state_dict(), own.state_dict()
     assert usual and all(torch.equal(w, weights[k]) for k, w in usual.items())
     assert torch.equal(space.mean, tiny[1].mean) and torch.equal(space.std, tiny[1].std)
 
@@ -962,5 +962,12 @@ def test_a_note_counts_further_edits(command, folder, copies, unmeasured):
 
 
 def test_a_name_that_is_new_or_gone_is_an_edit(command, folder, copies, unmeasured):
-    copies.edit("autoencoder", r"^LEAK = 0.01", "LEAK = SLOPE = 0.01")
-    assert notes(command("autoencoder", *CODER)[2])
+    """Though the code that uses it is the same: it stood for something else."""
+    copies.edit("autoencoder", r"^LEAK = ", "def tqdm(steps, **_):\n    return steps\n\n\nLEAK = ")
+    [note] = notes(command("autoencoder", *CODER)[2])
+    assert "tqdm in autoencoder.py;" in note
+    status, _, err = command("autoencoder", *CODER, "--retrain")
+    assert status == 0 and notes(err) == []
+    copies.edit("autoencoder", r"^def tqdm", "def something_else")
+    [note] = notes(command("autoencoder", *CODER)[2])
+    assert "tqdm in autoencoder.py;" in note

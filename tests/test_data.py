@@ -257,7 +257,7 @@ def test_videos_are_tiled_frame_by_frame():
 
 
 def test_a_film_strip_has_its_labels_beside_the_frames():
-    rows = render(possible_orbits(np.array([[0.5, 0.3]])))[0]
+    rows = 0.6 * render(possible_orbits(np.array([[0.5, 0.3]])))[0]
     plot = Figure().subplots()
     data.draw_film_strip(plot, rows, ["above", "below"], "both")
     [image] = plot.get_images()
