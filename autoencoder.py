@@ -36,6 +36,7 @@ import itertools
 import pickle
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -87,7 +88,7 @@ class AutoencoderSettings(FrameSettings):
     """Fully connected layers, 256 wide, added before the latent and again behind it, 0 to 8."""
     blur: float = 9.0
     """Blur of the frames at the start of the training, in pixels, 0 to 25; it has gone after 60 %."""
-    autoencoder_steps: int = 500
+    autoencoder_steps: int = 460
     """Training steps of the autoencoder."""
     seed: int = 0
     """Seed of the trainings, of the autoencoder's and of the flow's."""
@@ -304,16 +305,17 @@ def write_reconstructions(path: Path, model: Autoencoder, settings: AutoencoderS
     centers = rng.uniform(-settings.center_range, settings.center_range, (8, 2))
     frames = torch.from_numpy(render(centers, settings))
     decoded = model.decode(model.encode(frames))
+    difference = (decoded - frames).abs()
     plane = settings.embed_dim == 2
     figure = Figure(figsize=(9.5, 8 if plane else 4), layout="constrained")
     top, *below = figure.subfigures(1 + plane, 1, squeeze=False)[:, 0]
-    top.suptitle(f"d = {settings.embed_dim}: frames, and what {settings.embed_dim} numbers keep")
+    top.suptitle(f"d = {settings.embed_dim}: frames, and what is left of them")
     plots = top.subplots(3, 8)
     for i in range(8):
         rows = {
-            "original": frames[i],
-            "reconstruction": decoded[i],
-            "difference": (decoded[i] - frames[i]).abs(),
+            "original": frames[i].numpy(),
+            "reconstruction": decoded[i].numpy(),
+            "difference": difference[i].numpy(),
         }
         for plot, (name, image) in zip(plots[:, i], rows.items(), strict=True):
             plot.imshow(image, cmap="gray", vmin=0, vmax=1)
@@ -343,7 +345,8 @@ def training_code(*stages: str) -> dict[str, str]:
 
     It begins with their functions train() and follows each name that stands there to where it is
     defined, in the same file or in an earlier one, and so on. A change of a picture doesn't count,
-    nor of a comment or docstring. (The settings are left out: their values are compared.)
+    nor of a comment or docstring. (The settings are left out: their values are compared. Not followed
+    are names from files that aren't stages, and what a file does beside defining things.)
 
     Returns:
         The place of each function, class and constant ("LEAK in autoencoder.py") -> its source.
@@ -355,10 +358,10 @@ def training_code(*stages: str) -> dict[str, str]:
         for statement in ast.parse(text).body:
             if isinstance(statement, ast.FunctionDef | ast.ClassDef):
                 definitions[file, statement.name] = statement
-            elif isinstance(statement, ast.Assign):
-                for target in statement.targets:
-                    if isinstance(target, ast.Name):
-                        definitions[file, target.id] = statement
+            elif isinstance(statement, ast.Assign | ast.AnnAssign):  # a constant, or several
+                for node in ast.walk(statement):
+                    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                        definitions[file, node.id] = statement
 
     code: dict[str, str] = {}
     to_visit = [(stage, "train") for stage in stages]
@@ -374,9 +377,10 @@ def training_code(*stages: str) -> dict[str, str]:
                 for node in ast.walk(statement):
                     if isinstance(node, ast.Name):
                         to_visit.append((file, node.id))
-                    elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-                        is_text = [isinstance(line, ast.Expr) for line in node.body[:1]]
-                        node.body = node.body[sum(is_text) :]  # without its docstring
+                    elif isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(
+                        node
+                    ):
+                        del node.body[0]  # the docstring
                 code[place] = ast.unparse(statement)
             break
     return code
@@ -414,12 +418,12 @@ def read_checkpoint(settings: AutoencoderSettings) -> dict[str, Any]:
         with zipfile.ZipFile(path) as archive:  # a .pt file is a zip archive with check sums
             whole = archive.testzip() is None
         checkpoint = torch.load(path, weights_only=True) if whole else None
-    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError):
+    except (zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, RuntimeError, ValueError):
         checkpoint = None
     if not isinstance(checkpoint, dict) or checkpoint.get("settings") != identity(settings):
         raise OSError(
-            f"{path} is damaged or was made with other settings or by another version; "
-            "delete it, or let --retrain write over it"
+            f"{path} is damaged, or was made with other settings (perhaps with other defaults) or by "
+            "another version; delete it, or let --retrain write over it"
         )
     return checkpoint
 
@@ -432,8 +436,8 @@ def load_or_make(
     Args:
         settings: of this stage.
         code: training_code(), today's.
-        make: gives what is to be kept: tensors, dicts of tensors ("weights"), and "code" if parts
-            were trained by other code than today's.
+        make: gives what is to be kept: tensors, dicts of tensors ("weights"), and "code" if a part
+            of it was trained by other code than today's.
 
     Raises:
         OSError: read_checkpoint() does, or it can't be written.
@@ -451,6 +455,8 @@ def load_or_make(
         torch.save(checkpoint, buffer)
         with replacing(path) as temporary:
             temporary.write_bytes(buffer.getvalue())
+        return read_checkpoint(settings)
+
     checkpoint = read_checkpoint(settings)
     trained_by = checkpoint["code"]
     changed = [place for place in code | trained_by if code.get(place) != trained_by.get(place)]
@@ -497,8 +503,8 @@ def main(settings: AutoencoderSettings) -> None:
     model = trained_autoencoder(settings)
     error, trivial = evaluate(model, settings)
     print(
-        f"{checkpoint_path(settings)} holds an autoencoder with {settings.embed_dim} numbers a "
-        f"frame. On frames that it hasn't seen its mean squared error is {error:.1e}; drawing "
+        f"{checkpoint_path(settings)} holds an autoencoder with d = {settings.embed_dim}. "
+        f"On frames that it hasn't seen its mean squared error is {error:.1e}; drawing "
         f"their mean each time would give {trivial:.1e}."
     )
     if settings.png:

@@ -40,7 +40,6 @@ from typing import Any
 import imageio.v3 as iio
 import numpy as np
 import tyro
-from scipy.ndimage import gaussian_filter1d
 
 # A frame is a 51 x 51 picture of the plane. x grows to the right and y grows upwards, and the centres
 # of the outermost pixels lie at -1 and 1. So neighbouring pixel centres are 0.04 apart.
@@ -127,9 +126,19 @@ def coverage(middle: np.ndarray, settings: FrameSettings, blur: float) -> np.nda
         # outside, nothing; and on the edge itself, one half.
         inside = settings.half_width - np.abs(offset)  # distance from the edge, positive inside
         share = np.clip(inside / PIXEL + 0.5, 0, 1)
-    if blur > 0:  # a Gaussian in x and y is a product as well, so blurring along each axis is right
-        share = gaussian_filter1d(share, blur, mode="constant")
+    if blur > 0:  # a Gaussian in x and y is a product, too, so each axis can be blurred on its own
+        share = share @ gaussian_blur(blur)
     return share.astype(np.float32)
+
+
+def gaussian_blur(blur: float) -> np.ndarray:
+    """A matrix (51, 51) that blurs 51 pixels in a row: which share of a pixel's light goes to which
+    other pixel. blur is a standard deviation in pixels, above 0 and up to 25."""
+    pixel = np.arange(FRAME_SIZE)
+    distance = pixel[:, None] - pixel
+    anywhere = np.arange(-200, 201)  # so far, no light is left even with the widest blur
+    total = np.exp(-((anywhere / blur) ** 2) / 2).sum()
+    return np.exp(-((distance / blur) ** 2) / 2) / total
 
 
 # ---------------------------------------------------------------------------------------------
@@ -168,8 +177,8 @@ def random_first_centers(
     """Centres (n, 2) of n first frames. The radius of the circle is uniform in [center_range / 4,
     center_range], without the radii between the two of unseen_radii; the angle is uniform."""
     smallest, largest = center_range / 4, center_range
-    low, high = unseen_radii or (largest, largest)  # by default nothing is left out
-    low, high = max(low, smallest), min(high, largest)
+    # The band that is left out, as far as it lies among the radii; by default it is empty.
+    low, high = np.clip(unseen_radii or (largest, largest), smallest, largest)
     radius = rng.uniform(smallest, largest - (high - low), n)
     radius[radius >= low] += high - low  # the larger ones jump over what is left out
     angle = rng.uniform(0, 2 * np.pi, n)

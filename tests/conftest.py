@@ -6,12 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported; subprocesses inherit it
-
 import hypothesis
 import numpy as np
 import pytest
-import torch
 
 import flow
 from flow import FlowSettings
@@ -19,9 +16,8 @@ from flow import FlowSettings
 ROOT = Path(__file__).parent.parent
 # Two steps and one number a frame: for tests of the code, not of what it learns.
 TINY = {"embed_dim": 1, "autoencoder_steps": 2, "flow_steps": 2}
-FEW = 64  # orbits: encoding many is most of a two-step training
+FEW = 64  # circles: encoding many is most of a two-step training
 
-torch.set_num_threads(1)
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
@@ -72,7 +68,7 @@ def space_100(tmp_path_factory):
 
 @pytest.fixture
 def few_orbits(monkeypatch):
-    """Train flows on few orbits, as the tiny one was."""
+    """Train flows on few circles, as the tiny one was."""
     monkeypatch.setattr(flow, "NUM_ORBITS", FEW)
 
 
@@ -83,11 +79,13 @@ def centroid(frames: np.ndarray) -> np.ndarray:
     return np.stack([x, y], axis=-1) / light.sum((-2, -1))[..., None]
 
 
-def run_process(folder: Path, *command: str | Path):
-    """Run python with these arguments in a folder, as a user would."""
+def run_process(folder: Path, *command: str | Path, **environment: str):
+    """Run python with these arguments in a folder, as a user would; with these environment variables
+    besides the present ones."""
     return subprocess.run(
         [sys.executable, *command],
         cwd=folder,
+        env=os.environ | environment,
         capture_output=True,
         text=True,
         timeout=300,

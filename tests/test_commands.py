@@ -2,9 +2,9 @@
 left when they are stopped."""
 
 import ast
+import contextlib
 import dataclasses
-import hashlib
-import io
+import json
 import os
 import pickle
 import re
@@ -12,13 +12,16 @@ import shlex
 import shutil
 import signal
 import sys
+import zipfile
 from pathlib import Path
 
 import imageio.v3 as iio
+import joblib
+import numpy as np
 import pytest
 import torch
 import tyro
-from conftest import ROOT, TINY, options, run_process, tiny_settings
+from conftest import FEW, ROOT, TINY, centroid, options, run_process, tiny_settings
 from matplotlib.figure import Figure
 
 import analyze
@@ -26,16 +29,25 @@ import autoencoder
 import data
 import flow
 import sample
-from autoencoder import AutoencoderSettings, checkpoint_path, load_or_train, restrict
+from autoencoder import (
+    AutoencoderSettings,
+    checkpoint_path,
+    evaluate,
+    restrict,
+    trained_autoencoder,
+    training_code,
+)
+from data import possible_orbits, render
 
 STAGES = {
     "data": (data, data.DataSettings),
     "autoencoder": (autoencoder, AutoencoderSettings),
     "flow": (flow, flow.FlowSettings),
     "sample": (sample, sample.SampleSettings),
-    "analyze": (analyze, analyze.AnalyzeSettings),
+    "analyze": (analyze, analyze.COMMANDS),
 }
 FLOW = options(**TINY)
+CODER = FLOW[:4]  # the autoencoder's options among them
 
 
 @pytest.fixture
@@ -45,7 +57,8 @@ def command(monkeypatch, capfd, tmp_path):
 
     def run_here(stage, *arguments):
         module, settings_type = STAGES[stage]
-        monkeypatch.setattr(sys, "argv", [f"{stage}.py", *arguments])
+        monkeypatch.setattr(sys, "argv", [f"{stage}.py", *map(str, arguments)])
+        capfd.readouterr()
         status = 0
         try:
             data.run(module.main, settings_type)
@@ -72,6 +85,14 @@ def no_training(monkeypatch):
     monkeypatch.setattr(analyze, "measure", never)  # trains in other processes
 
 
+@pytest.fixture
+def unmeasured(monkeypatch):
+    """Without what the commands measure, for tests of all the rest."""
+    nothing = {name: [0.0] for name in ("t", "loss", "irreducible", "excess")}
+    monkeypatch.setattr(flow, "loss_by_time", lambda network, space: nothing)
+    monkeypatch.setattr(autoencoder, "evaluate", lambda model, settings: (0.0, 0.0))
+
+
 def coder_settings(folder: Path) -> AutoencoderSettings:
     return restrict(tiny_settings(folder), AutoencoderSettings)
 
@@ -84,32 +105,256 @@ def listing(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_from_an_empty_folder_to_a_gif(tmp_path, command):
+def trained(out: str) -> list[str]:
+    """What a command says that it trains, in this order: "flow missing", "autoencoder anew"..."""
+    said = re.findall(
+        r"^\S*?(autoencoder|flow)_dim\S* is (missing|trained anew)", out, re.MULTILINE
+    )
+    return [f"{stage} {why.removeprefix('trained ')}" for stage, why in said]
+
+
+def notes(err: str) -> list[str]:
+    return [line for line in err.splitlines() if line.startswith("note:")]
+
+
+# ---------------------------------------------------------------------------------------------
+# What the commands make and say
+
+
+def test_from_an_empty_folder_to_a_gif(tmp_path, command, few_orbits):
     """One command trains all that is missing, says so, and the next ones find it there."""
     few = [*FLOW, *options(num_videos=2, steps=2, gif="out.gif")]
-    first = run_process(tmp_path, ROOT / "sample.py", *few)
-    assert first.returncode == 0, first.stderr
-    assert first.stdout.count("is missing: training it") == 2
-    assert "autoencoder: 100%" in first.stderr and "flow: 100%" in first.stderr
+    status, out, err = command("sample", *few)
+    assert status == 0 and trained(out) == ["flow missing", "autoencoder missing"]
+    assert "autoencoder: 100%" in err and "flow: 100%" in err and "loss=" in err
+    assert notes(err) == []
     assert len(iio.imread(tmp_path / "out.gif", index=None)) == 8
     before = listing(tmp_path)
     made = ["autoencoder_dim1_autoencoder-steps=2.pt"]
     made += ["flow_dim1_autoencoder-steps=2_flow-steps=2.pt"]
     assert list(before) == ["checkpoints", *(f"checkpoints/{name}" for name in made), "out.gif"]
-    told = {"autoencoder": "mean squared error", "flow": "irreducible", "sample": "out.gif"}
-    for stage, arguments in {"autoencoder": FLOW[:4], "flow": FLOW, "sample": few}.items():
+    for stage, arguments in {"autoencoder": CODER, "flow": FLOW, "sample": few}.items():
         status, out, err = command(stage, *arguments)
-        assert status == 0 and told[stage] in out and "missing" not in out and err == ""
+        assert status == 0 and trained(out) == [] and err == ""
     assert listing(tmp_path) == before
 
 
 def test_data_writes_a_gif(command, tmp_path):
     files = []
-    for arguments in ([], [], ["--half-width", "0.1"]):
-        assert command("data", *arguments)[0] == 0
+    for arguments in ([], [], ["--half-width", "0.1"], ["--hard-edges"], ["--turns", "2"]):
+        status, out, err = command("data", *arguments)
+        assert status == 0 and err == ""
+        assert "data.gif shows 16 videos of 8 frames" in out and out.count("\n") == 1
         files.append((tmp_path / "data.gif").read_bytes())
+    assert "90° counter-clockwise." in out and "45°" not in out
     assert len(iio.imread(tmp_path / "data.gif", index=None)) == 8
-    assert files[0] == files[1] != files[2]
+    assert files[0] == files[1] and len(set(files)) == 4
+
+
+def test_data_writes_the_futures(command, tmp_path):
+    status, out, _ = command("data", "--png", "futures.png", "--turns", "1", "-1", "2", "-2")
+    assert status == 0 and "futures.png" in out and "4 possible videos" in out
+    assert iio.imread(tmp_path / "futures.png").shape[1] > 500
+
+
+def test_the_autoencoder_tells_its_error_and_the_trivial_one(command, folder, tiny):
+    status, out, _ = command("autoencoder", *CODER, "--png", "drawn.png")
+    assert status == 0
+    error, trivial = evaluate(tiny[1].autoencoder, tiny[1].settings)
+    assert f"{error:.1e}" != f"{trivial:.1e}"
+    assert (
+        f"squared error is {error:.1e}; drawing their mean each time would give {trivial:.1e}"
+        in (" ".join(out.split()))
+    )
+    assert "1 numbers a frame" in out and "drawn.png" in out.splitlines()[-1]
+    assert iio.imread(folder.parent / "drawn.png").shape[1] > 500
+
+
+@pytest.mark.filterwarnings("error::UserWarning")  # one would stand among the losses
+def test_the_flow_tells_its_losses(command, folder, tiny):
+    status, out, _ = command("flow", *FLOW, "--png", "losses.png")
+    assert status == 0
+    losses = flow.loss_by_time(*tiny)
+    names = ["loss", "irreducible", "excess"]
+    _, titles, *table, end, png = out.splitlines()
+    assert re.search("network.*exact.*excess", titles) and re.search("network.*exact.*excess", end)
+    told = np.array([[float(x) for x in line.split()] for line in table])
+    expected = np.transpose([losses[name] for name in ["t", *names]])
+    np.testing.assert_allclose(told, expected, atol=0.0051)
+    assert re.findall(r"\d+\.\d{4}", end) == [f"{np.mean(losses[name]):.4f}" for name in names]
+    assert "losses.png" in png
+    assert iio.imread(folder.parent / "losses.png").shape[1] > 500
+
+
+@pytest.fixture
+def pretended(monkeypatch):
+    """Let sample.py sample true videos: of the named turns in a row, and if a turn is None, of a
+    square that leaves its way in one frame by three pixels."""
+
+    def pretend(turns):
+        def decoded(space, given_centers, latents):
+            named = (turns * len(latents))[: len(latents)]
+            ways = [
+                possible_orbits(center[None, 0], [turn or 1])[0, 0]
+                for center, turn in zip(given_centers, named, strict=True)
+            ]
+            for way, turn in zip(ways, named, strict=True):
+                if turn is None:
+                    way[5] *= 1 - 3 * data.PIXEL / np.hypot(*way[5])
+            return render(np.stack(ways))
+
+        monkeypatch.setattr(sample, "decode_videos", decoded)
+
+    return pretend
+
+
+def test_sample_counts_the_turns(command, folder, pretended, few_orbits):
+    pretended([-1, 1, 2, 1, None, 1, None])
+    few = [*FLOW, *options(num_videos=14, steps=1, npz="out.npz")]
+    status, out, _ = command("sample", *few, "--turns", "-1", "1", "2", "1")
+    assert status == 0
+    assert out.splitlines()[-2] == "The learned flow wrote out.npz (arrays)."
+    assert out.splitlines()[-1] == (
+        "14 videos. 45° counter-clockwise: 6, 45° clockwise: 2, 90° counter-clockwise: 2, none of "
+        "these (a frame more than 1.5 pixels off): 4."
+    )
+    # a turn that isn't possible is none of these
+    status, out, _ = command("sample", *few, "--exact")
+    assert "45° counter-clockwise: 6, 45° clockwise: 2, none" in out and "off): 6." in out
+    assert "The exact flow wrote" in out
+
+
+def test_sample_tells_unseen_radii_apart(command, folder, few_orbits, monkeypatch):
+    def decoded(space, given_centers, latents):
+        """Right on the radii that were trained on, and standing still on the others."""
+        first_centers = given_centers[:, 0]
+        radius = np.hypot(*first_centers.T)
+        turns = possible_orbits(first_centers, [-1, 0])
+        return render(turns[range(len(radius)), ((0.3 <= radius) & (radius < 0.5)).astype(int)])
+
+    monkeypatch.setattr(sample, "decode_videos", decoded)
+    few = [*FLOW, *options(num_videos=40, steps=1, npz="out.npz"), "--unseen-radii", "0.3", "0.5"]
+    status, out, _ = command("sample", *few)
+    assert status == 0
+    with np.load("out.npz") as arrays:
+        radius = np.hypot(*arrays["first_centers"].T)
+    unseen = ((0.3 <= radius) & (radius < 0.5)).sum()
+    assert 5 < unseen < 25
+    none = "none of these (a frame more than 1.5 pixels off)"
+    seen_line, unseen_line = out.splitlines()[-2:]
+    assert seen_line == (
+        f"Circles trained on: {40 - unseen} videos. 45° counter-clockwise: 0, 45° clockwise: "
+        f"{40 - unseen}, {none}: 0."
+    )
+    assert unseen_line == (
+        f"Circles never seen in training: {unseen} videos. 45° counter-clockwise: 0, 45° "
+        f"clockwise: 0, {none}: {unseen}."
+    )
+    for center, told in {"0.4": "never seen in training", "0.7": "trained on"}.items():
+        status, out, _ = command("sample", *few, "--first-center", center, "0")
+        assert status == 0
+        assert [line.split(":")[0] for line in out.splitlines()[-1:]] == [f"Circles {told}"]
+        assert out.count("Circles") == 1 and " 40 videos" in out
+
+
+def test_sample_writes_its_steps(command, folder, tmp_path):
+    few = options(num_videos=2, steps=3, steps_gif="steps.gif", png="strip.png")
+    status, out, err = command("sample", *FLOW, *few)
+    assert status == 0 and err == "" and "steps.gif" in out
+    assert "strip.png (the first video at steps 0, 1, 3 of 3)" in out
+    images = iio.imread(tmp_path / "steps.gif", index=None)
+    assert len(images) == 3 + 1
+    # the posterior mean of the last step is its state; those of the first one differ
+    assert all((images[i] != images[i + 1]).any() for i in range(3))
+    with iio.imopen(tmp_path / "steps.gif", "r") as file:
+        durations = [file.metadata(index=i)["duration"] for i in range(4)]
+    assert durations[0] > durations[1] == durations[2] < durations[3]
+    assert iio.imread(tmp_path / "strip.png").shape[1] > 500
+
+
+@pytest.mark.parametrize("given_frames", [1, 2])
+def test_sample_starts_all_videos_at_the_first_center(given_frames, command, folder, few_orbits):
+    few = [*FLOW, *options(num_videos=3, steps=1, npz="out.npz", given_frames=given_frames)]
+    status, *_ = command("sample", *few, "--first-center", "-0.3", "0.5")
+    assert status == 0
+    with np.load("out.npz") as arrays:
+        assert arrays["first_centers"].tolist() == 3 * [[-0.3, 0.5]]
+        first = centroid(arrays["frames"][:, 0])
+        steps = arrays["state_frames"][:, :, 0]
+        np.testing.assert_allclose(first, 3 * [[-0.3, 0.5]], atol=0.01)
+        np.testing.assert_array_equal(steps, np.stack(2 * [arrays["frames"][:, 0]]))
+        assert (arrays["frames"][0, -1] != arrays["frames"][1, -1]).any()  # each has its own noise
+
+
+@pytest.fixture
+def sweep(command, monkeypatch):
+    """Run analyze.py in this process: without workers, and with one video in place of 40."""
+    config, given = joblib.parallel_config, sample.random_given_centers
+    monkeypatch.setattr(joblib, "parallel_config", lambda *_, **__: config("sequential"))
+    monkeypatch.setattr(analyze, "random_given_centers", lambda s, n, rng: given(s, 1, rng))
+    small = options(autoencoder_steps=2, flow_steps=2, seeds=2)
+    return lambda *arguments: command("analyze", *arguments, *small)
+
+
+@pytest.mark.parametrize(
+    ("what", "cases", "told"),
+    [
+        (["blobs", "--dims", "1"], ["1"], "exactly one square"),
+        (["geometry", "--ranges", "0.4"], [f"{r}, range 0.4" for r in analyze.RECIPES], "fold"),
+    ],
+)
+def test_analyze_writes_a_figure_and_numbers(what, cases, told, sweep, tmp_path, few_orbits):
+    status, out, err = sweep(*what)
+    assert status == 0 and notes(err) == []
+    name = what[0]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [f"{name}.json", f"{name}.png"]
+    assert iio.imread(tmp_path / f"out/{name}.png").shape[1] > 300
+    numbers = json.loads((tmp_path / f"out/{name}.json").read_text())
+    assert list(numbers) == [*cases, "cost"] and numbers["cost"]["minutes"] > 0
+    # what the jobs say is dropped; the table has a row for each case, with its numbers
+    assert trained(out) == [] and told in out
+    for case in cases:
+        [row] = [line for line in out.splitlines() if line.strip().startswith(case + " ")]
+        if name == "blobs":
+            one = np.array(numbers[case]["state"]["mean"])[:, 1]
+            shown = [f"{x:.2f}" for x in (one[0], one[20], one[50], one.min())]
+        else:
+            mean = {key: value["mean"] for key, value in numbers[case].items()}
+            shown = [f"{mean['warp']:.3f}", f"{mean['fold']:.3f}", f"{mean['tear']:.2f}"]
+        assert row.split()[-len(shown) :] == shown
+    assert f"out/{name}.png and .json" in out.splitlines()[-1]
+
+
+def test_analyze_passes_on_what_is_said_about_older_code_once(
+    sweep, folder, few_orbits, monkeypatch
+):
+    """The jobs are quiet, but this must be heard, and not once for each network."""
+
+    def load(settings):
+        flow.trained_flow(settings)
+        shares = np.zeros((51, 4))
+        return {"state": shares, "posterior mean": shares, "picture": np.zeros((3, 8, 51, 51))}
+
+    monkeypatch.setattr(analyze, "measure_blobs", load)
+    monkeypatch.setattr(analyze, "draw_blobs", lambda *_: Figure())
+    status, _, err = sweep("blobs", "--dims", "1")
+    assert status == 0 and notes(err) == []
+    edited = sorted(folder.glob("flow*.pt"))
+    assert len(edited) == 2
+    for count, path in enumerate(edited, 1):
+        checkpoint = torch.load(path, weights_only=True)
+        checkpoint["code"]["LEAK in autoencoder.py"] = "LEAK = 7"
+        torch.save(checkpoint, path)
+        status, _, err = sweep("blobs", "--dims", "1")
+        assert status == 0 and len(notes(err)) == 1
+        assert "LEAK in autoencoder.py" in notes(err)[0] and "--retrain" in notes(err)[0]
+        assert ("1 more" in notes(err)[0]) == (count == 2)
+    status, _, err = sweep("blobs", "--dims", "1", "--retrain")
+    assert status == 0 and notes(err) == []
+
+
+# ---------------------------------------------------------------------------------------------
+# How the files belong together
 
 
 def test_a_stage_imports_only_from_stages_before_it():
@@ -122,30 +367,53 @@ def test_a_stage_imports_only_from_stages_before_it():
                 assert name.split(".")[0] not in order[i:], f"{stage} imports {name}"
 
 
+def understood(line: str):
+    """Exits if a command line of the text isn't understood."""
+    name, *arguments = shlex.split(line.replace("ADDRESS", "tcp://10.0.0.1:8786"))
+    if name == "-m":
+        assert (ROOT / (arguments[0].replace(".", "/") + ".py")).is_file(), line
+    else:
+        tyro.cli(STAGES[name.removesuffix(".py")][1], args=arguments)
+
+
+COMMAND = re.compile(r"(?:^ *|`)python3? ((?:\w+\.py|-m study\.\w+)[^`\n#]*)", re.MULTILINE)
+
+
 def test_readme_commands_are_understood(tmp_path, monkeypatch):
     """But for those that set up an environment or a cluster."""
     monkeypatch.chdir(tmp_path)
-    text = (ROOT / "README.md").read_text()
-    found = re.findall(r"(?:^    |`)python ((?:\w+\.py|-m study\.\w+)[^`\n#]*)", text, re.MULTILINE)
+    found = COMMAND.findall((ROOT / "README.md").read_text())
     assert len(set(found)) > 10
     for line in found:
-        name, *arguments = shlex.split(line.replace("ADDRESS", "tcp://10.0.0.1:8786"))
-        if name == "-m":
-            assert (ROOT / (arguments[0].replace(".", "/") + ".py")).is_file(), line
-        else:  # exits if it isn't understood
-            tyro.cli(STAGES[name.removesuffix(".py")][1], args=arguments)
+        understood(line)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_commands_at_the_top_of_a_stage_are_understood(stage, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = COMMAND.findall(STAGES[stage][0].__doc__)
+    assert len(found) >= 2
+    for line in found:
+        assert line.startswith(f"{stage}.py")
+        understood(line)
+
+
+KEPT_OUT = {"checkpoint_dir", "retrain", "png"}  # settings that don't change a network
 
 
 @pytest.mark.parametrize(
-    "name", [f.name for f in dataclasses.fields(flow.FlowSettings) if f.name != "checkpoint_dir"]
+    "name", [f.name for f in dataclasses.fields(flow.FlowSettings) if f.name not in KEPT_OUT]
 )
 def test_every_setting_has_an_effect_and_a_file_of_its_own(name, tiny, tmp_path, few_orbits):
     value = getattr(tiny_settings(tmp_path), name)
-    other = value / 2 if isinstance(value, float) else type(value)(value + 1)
-    settings = tiny_settings(tmp_path, **{name: other})
-    network, space = flow.load_or_train(settings)
+    other = value / 2 if isinstance(value, float) else None
+    if isinstance(value, int):
+        other = type(value)(value + 1)
+    others = {"turns": (1, -1, 2), "unseen_radii": (0.3, 0.5)}
+    settings = tiny_settings(tmp_path, **{name: others.get(name, other)})
+    network, space = flow.trained_flow(settings)
     changed = []
-    for model, usual in ((network, tiny[0]), (space.coder, tiny[1].coder)):
+    for model, usual in ((network, tiny[0]), (space.autoencoder, tiny[1].autoencoder)):
         new, old = (torch.cat([w.flatten() for w in m.parameters()]) for m in (model, usual))
         changed.append(new.shape != old.shape or not torch.equal(new, old))
     assert changed == [True, hasattr(AutoencoderSettings, name)]
@@ -155,8 +423,27 @@ def test_every_setting_has_an_effect_and_a_file_of_its_own(name, tiny, tmp_path,
 
 def test_the_same_bits_twice(tmp_path, few_orbits):
     for name in "ab":
-        flow.load_or_train(tiny_settings(tmp_path / name, autoencoder_steps=5, flow_steps=5))
+        flow.trained_flow(tiny_settings(tmp_path / name, autoencoder_steps=5, flow_steps=5))
     assert listing(tmp_path / "a") == listing(tmp_path / "b")
+
+
+def test_one_thread_whatever_the_machine(checkpoints, tmp_path):
+    """More make a training slower on a busy machine; and these are the same bits."""
+    code = f"""
+import autoencoder, flow, torch
+print(torch.get_num_threads())
+flow.NUM_ORBITS = {FEW}
+flow.trained_flow(flow.FlowSettings(**{TINY}))
+"""
+    path = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "8"}
+    done = run_process(tmp_path, "-c", code, **path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "1"
+    assert listing(tmp_path / "checkpoints") == listing(checkpoints)
+
+
+# ---------------------------------------------------------------------------------------------
+# Bad command lines
 
 
 # There are a file called "file" and a folder called "folder.gif".
@@ -164,29 +451,59 @@ BAD = """
 data        --gif out.png                        | must be the name of a .gif file
 data        --gif folder.gif                     | must be the name of a .gif file
 data        --gif missing/out.gif                | No such file or directory
-data        --range 0.01                         | --range must lie in
+data        --png out.gif                        | must be the name of a .png file
+data        --png missing/out.png                | No such file or directory
+data        --center-range 0.01                  | --center-range must lie in
 data        --half-width nan                     | --half-width must lie in
-data        --range 0.9 --half-width 0.2         | leaves the frame
+data        --center-range 0.9 --half-width 0.2  | leave the frame
+data        --turns 5                            | --turns must lie in -3 to 4, not 5
+data        --turns                              | --turns needs at least one
 autoencoder --embed-dim 0                        | --embed-dim must lie in 1 to 512, not 0
 autoencoder --hidden-layers 9                    | --hidden-layers must lie
 autoencoder --blur -1                            | --blur must lie
 autoencoder --autoencoder-steps 0                | --autoencoder-steps must lie
 autoencoder --seed 4294967296                    | --seed must lie
+autoencoder --png out.gif                        | must be the name of a .png file
 autoencoder --checkpoint-dir file                | file
 flow        --latent-scale 0                     | --latent-scale must lie
 flow        --flow-steps 0                       | --flow-steps must lie
-flow        --ccw-share 1.1                      | --ccw-share must lie
+flow        --given-frames 3                     | --given-frames
+flow        --turns 5                            | --turns must lie in -3 to 4, not 5
+flow        --turns 1 -4                         | --turns must lie in -3 to 4, not -4
+flow        --turns 1.5                          | 1.5
+flow        --turns                              | --turns needs at least one
+flow        --unseen-radii 0.6 0.4               | smaller one first, not 0.6 0.4
+flow        --unseen-radii 0.4 0.4               | smaller one first
+flow        --unseen-radii 0.1 0.9               | leaves no circle
+flow        --unseen-radii 0.9 1.0               | leaves nothing out
+flow        --unseen-radii 0.1 0.2               | leaves nothing out
+flow        --unseen-radii nan 0.4               | --unseen-radii
+flow        --png missing/out.png                | No such file or directory
 sample      --num-videos 2                       | nothing to write
+sample      --gif out.png                        | must be the name of a .gif file
+sample      --png out.gif                        | must be the name of a .png file
+sample      --steps-gif out.png                  | must be the name of a .gif file
+sample      --steps-gif folder.gif               | must be the name of a .gif file
 sample      --npz out.npy                        | must be the name of a .npz file
 sample      --gif out.gif --npz missing/out.npz  | No such file or directory
 sample      --npz out.npz --num-videos 401       | must lie in 1 to 400, not 401
 sample      --gif out.gif --sample-seed -1       | --sample-seed must lie in 0
 sample      --gif out.gif --steps 201            | --steps must lie in 1 to 200
 sample      --gif out.gif --show-steps 0 51      | --show-steps must lie in 0 to 50
+sample      --gif out.gif --turns 5              | --turns must lie in -3 to 4, not 5
+sample      --gif out.gif --unseen-radii 0.6 0.4 | smaller one first
+sample      --gif out.gif --first-center 0.05 0  | radius 0.05; circles have radii from 0.2 to 0.8
+sample      --gif out.gif --first-center 0.9 0.9 | radius 1.27
+sample      --gif out.gif --first-center nan 0.5 | --first-center
 analyze     blobs --seeds 0                      | --seeds must lie
+analyze     blobs --dims                         | nothing to measure
+analyze     blobs --dims 2 513                   | --embed-dim must lie
+analyze     blobs --flow-steps 0                 | --flow-steps must lie
 analyze     blobs --out-dir file                 | File exists
-analyze     geometry --ranges 0.9                | leaves the frame
+analyze     geometry --ranges 0.9                | leave the frame
 analyze     geometry --ranges                    | nothing to measure
+analyze     geometry --dims 2                    | --dims
+analyze                                          | {blobs, geometry}
 """.strip()
 
 
@@ -204,7 +521,7 @@ def test_bad_command_line(line, command, tmp_path, no_training):
     assert listing(tmp_path) == before
 
 
-@pytest.mark.parametrize("line", ["data", "sample --gif out.gif", "autoencoder", "analyze"])
+@pytest.mark.parametrize("line", ["data", "sample --gif out.gif", "autoencoder", "analyze blobs"])
 def test_a_folder_that_cannot_be_written_to(line, command, monkeypatch, no_training):
     """Found out by trying: for root, permission bits say nothing."""
 
@@ -213,55 +530,36 @@ def test_a_folder_that_cannot_be_written_to(line, command, monkeypatch, no_train
 
     monkeypatch.setattr(data.tempfile, "TemporaryFile", refused)
     status, _, err = command(*line.split())
-    assert status == 2 and "Permission denied" in err
+    assert status == 2 and "Permission denied" in err and err.count("\n") == 1
 
 
 def test_an_error_in_the_code_keeps_its_traceback(command, monkeypatch):
     """As when a reader changes it: one line would hide where it is."""
-    monkeypatch.setattr(data, "orbits", lambda centers: centers.reshape(7, -1))
+    monkeypatch.setattr(data, "possible_orbits", lambda centers, turns: centers.reshape(7, -1))
     with pytest.raises(ValueError, match="reshape"):
         command("data")
 
 
-def test_the_flow_carries_its_autoencoder(folder, tiny, no_training):
-    """So that the two can't disagree: the autoencoder's own file isn't needed any more."""
-    checkpoint_path(coder_settings(folder)).unlink()
-    _, space = flow.load_or_train(tiny_settings(folder))
-    weights = space.coder.state_dict()
-    assert all(torch.equal(w, weights[k]) for k, w in tiny[1].coder.state_dict().items())
-    assert torch.equal(space.mean, tiny[1].mean) and torch.equal(space.unit, tiny[1].unit)
-
-
-def signed(content) -> bytes:
-    """A checkpoint file of this content: its SHA-256 behind it."""
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    return buffer.getvalue() + hashlib.sha256(buffer.getvalue()).digest()
-
-
-@pytest.mark.parametrize("damage", ["bit", "cut", "empty"])
-def test_a_damaged_checkpoint_is_refused_and_left_alone(damage, command, folder, no_training):
-    path = checkpoint_path(tiny_settings(folder))
-    whole = bytearray(path.read_bytes())
-    whole[len(whole) // 2] ^= 1
-    damaged = {"bit": bytes(whole), "cut": bytes(whole[:5000]), "empty": b""}
-    path.write_bytes(damaged[damage])
+@pytest.mark.parametrize("turns", ["-1 1", "1 1 -1 -1", "1 -1"])
+def test_the_same_turns_find_the_same_checkpoint(turns, command, folder, no_training, unmeasured):
     before = listing(folder)
-    status, out, err = command("flow", *FLOW)
-    assert status == 2 and out == "" and err.count("\n") == 1
-    assert path.name in err and "delete it" in err
+    status, out, err = command("flow", *FLOW, "--turns", *turns.split())
+    assert status == 0 and trained(out) == [] and err == ""
     assert listing(folder) == before
 
 
-def test_a_checkpoint_of_other_settings_is_refused(folder):
-    """As when a file is renamed, or moved from a folder of another experiment."""
-    settings = coder_settings(folder)
-    other = dataclasses.replace(settings, range=0.5)
-    shutil.copy(checkpoint_path(settings), checkpoint_path(other))
-    with pytest.raises(OSError, match="other settings"):
-        load_or_train(other)
-    moved = shutil.copytree(folder, folder.with_name("moved"))  # where it lies doesn't matter
-    load_or_train(coder_settings(moved))
+# ---------------------------------------------------------------------------------------------
+# Checkpoints: what is in them, and what is left when something goes wrong
+
+
+def test_the_flow_carries_its_autoencoder(folder, tiny, no_training):
+    """So that the two can't disagree: the autoencoder's own file isn't needed any more."""
+    own = trained_autoencoder(coder_settings(folder))
+    checkpoint_path(coder_settings(folder)).unlink()
+    _, space = flow.trained_flow(tiny_settings(folder))
+    weights, usual = space.autoencoder.state_dict(), own.state_dict()
+    assert usual and all(torch.equal(w, weights[k]) for k, w in usual.items())
+    assert torch.equal(space.mean, tiny[1].mean) and torch.equal(space.std, tiny[1].std)
 
 
 class Hostile:
@@ -274,61 +572,176 @@ class Hostile:
         return open, (self.path, "w")
 
 
-def test_a_hostile_checkpoint_is_refused_without_running(folder, tmp_path):
-    victim, settings = tmp_path / "victim", coder_settings(folder)
-    checkpoint_path(settings).write_bytes(signed({"weights": Hostile(victim)}))
-    with pytest.raises(OSError, match="delete it"):
-        load_or_train(settings)
-    assert not victim.exists()
-    # The pickle does work when it is run, else the test would show nothing.
-    pickle.loads(pickle.dumps(Hostile(victim))).close()
+def damaged(how: str, whole: bytes) -> bytes:
+    at = whole.rindex(b"archive/data/0") + 3  # a name in the table at the end of the archive
+    flipped = {"bit": (len(whole) // 2, 1), "first byte": (0, 1), "name": (at, 128)}
+    flipped["compression"] = (
+        whole.rindex(b"PK\x01\x02") + 10,
+        8,
+    )  # what isn't compressed is said to be
+    if how in flipped:
+        changed = bytearray(whole)
+        place, bits = flipped[how]
+        changed[place] ^= bits
+        return bytes(changed)
+    return {"cut": whole[:5000], "last byte": whole[:-1], "empty": b"", "text": b"mine"}[how]
+
+
+DAMAGE = ["bit", "name", "compression", "first byte", "cut", "last byte", "empty", "text"]
+FOREIGN = ["a zip", "a list", "no settings", "older format"]
+HOSTILE = ["hostile weights", "hostile settings", "bare pickle"]
+
+
+def write_bad_checkpoint(kind: str, settings: AutoencoderSettings, victim: Path):
+    """Write a file of one of these kinds where the checkpoint of these settings is."""
+    path = checkpoint_path(settings)
+    whole = torch.load(path, weights_only=True)
+    if kind in DAMAGE:
+        path.write_bytes(damaged(kind, path.read_bytes()))
+    elif kind == "a zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("holiday.txt", "photos")
+    elif kind == "a list":
+        torch.save([1, 2, 3], path)
+    elif kind == "no settings":
+        torch.save({"weights": whole["weights"]}, path)
+    elif kind == "older format":
+        torch.save(whole, path, _use_new_zipfile_serialization=False)
+    elif kind == "hostile weights":
+        torch.save(whole | {"weights": Hostile(victim)}, path)
+    elif kind == "hostile settings":
+        torch.save(Hostile(victim), path)
+    else:
+        path.write_bytes(pickle.dumps(Hostile(victim)))
+
+
+@pytest.mark.parametrize("kind", DAMAGE + FOREIGN + HOSTILE)
+def test_a_bad_checkpoint_is_refused_and_left_alone(kind, command, folder, tmp_path, no_training):
+    """And what would run if it were unpickled doesn't run."""
+    settings, victim = tiny_settings(folder), tmp_path / "victim"
+    write_bad_checkpoint(kind, settings, victim)
+    before = listing(tmp_path)
+    status, out, err = command("flow", *FLOW)
+    assert status == 2 and out == "" and err.count("\n") == 1
+    assert err.startswith("error:") and checkpoint_path(settings).name in err
+    assert "delete it" in err and "--retrain" in err
+    assert listing(tmp_path) == before
+
+
+def test_retrain_writes_over_a_damaged_checkpoint(command, folder, few_orbits, unmeasured):
+    whole = listing(folder)
+    for path in folder.iterdir():
+        path.write_bytes(b"damaged")
+    status, out, err = command("flow", *FLOW, "--retrain")
+    assert status == 0 and trained(out) == ["flow anew", "autoencoder anew"] and notes(err) == []
+    assert listing(folder) == whole
+
+
+def test_the_hostile_file_would_work(tmp_path):
+    """Else the tests above would show nothing."""
+    victim = tmp_path / "victim"
+    torch.save(Hostile(victim), tmp_path / "hostile.pt")
+    with contextlib.suppress(Exception):
+        torch.load(tmp_path / "hostile.pt", weights_only=False).close()
     assert victim.exists()
 
 
+def test_a_checkpoint_of_other_settings_is_refused(command, folder, no_training):
+    """As when a file is renamed, or moved from a folder of another experiment."""
+    settings = coder_settings(folder)
+    other = dataclasses.replace(settings, center_range=0.5)
+    shutil.copy(checkpoint_path(settings), checkpoint_path(other))
+    before = listing(folder)
+    status, out, err = command("autoencoder", *CODER, "--center-range", "0.5")
+    assert status == 2 and out == "" and err.count("\n") == 1 and "other settings" in err
+    assert listing(folder) == before
+    moved = shutil.copytree(folder, folder.with_name("moved"))  # where it lies doesn't matter
+    trained_autoencoder(coder_settings(moved))
+
+
 @pytest.mark.parametrize("stage", ["autoencoder", "flow"])
-def test_a_diverged_training_saves_nothing(stage, command, folder, monkeypatch, few_orbits):
+@pytest.mark.parametrize("spoilt", ["shape", "name"])
+def test_weights_that_do_not_fit_are_refused(stage, spoilt, command, folder, no_training):
+    """As after an edit of a network's layers."""
+    settings = {"autoencoder": coder_settings, "flow": tiny_settings}[stage](folder)
+    path = checkpoint_path(settings)
+    checkpoint = torch.load(path, weights_only=True)
+    first = next(iter(checkpoint["weights"]))
+    weight = checkpoint["weights"].pop(first)
+    checkpoint["weights"][first if spoilt == "shape" else "other"] = weight[:-1]
+    torch.save(checkpoint, path)
+    before = listing(folder)
+    status, out, err = command(stage, *(CODER if stage == "autoencoder" else FLOW))
+    assert status == 2 and out == "" and err.count("\n") == 1
+    assert err.startswith("error:") and path.name in err and "--retrain" in err
+    assert listing(folder) == before
+
+
+@pytest.mark.parametrize("stage", ["autoencoder", "flow"])
+def test_a_diverged_training_saves_nothing(
+    stage, command, folder, monkeypatch, few_orbits, unmeasured
+):
     """A rate far too high; one step is enough to make the weights huge, a few to make them NaN."""
     usual = autoencoder.optimizer_and_schedule
 
     def far_too_fast(model, rate, *more, **others):
         return usual(model, 1e30, *more, **others)
 
-    monkeypatch.setattr(autoencoder, "optimizer_and_schedule", far_too_fast)
+    monkeypatch.setattr(STAGES[stage][0], "optimizer_and_schedule", far_too_fast)
     before = listing(folder)
-    status, _, err = command(stage, *FLOW[:4], f"--{stage}-steps", "20")
+    arguments = CODER if stage == "autoencoder" else FLOW[:4]
+    status, _, err = command(stage, *arguments, f"--{stage}-steps", "6")
     assert status == 2 and "diverged" in err and "Traceback" not in err
+    assert listing(folder) == before
+    # nor does it write over one that is good
+    usual_steps = [*arguments, f"--{stage}-steps", "6", "--retrain"]
+    monkeypatch.setattr(STAGES[stage][0], "optimizer_and_schedule", usual)
+    assert command(stage, *usual_steps)[0] == 0
+    before = listing(folder)
+    monkeypatch.setattr(STAGES[stage][0], "optimizer_and_schedule", far_too_fast)
+    assert command(stage, *usual_steps)[0] == 2
     assert listing(folder) == before
 
 
 def write_over(kind: str, settings: flow.FlowSettings, folder: Path):
     """Write a file of this kind where one is already."""
-    if kind == "json":
+    if kind == "pt":
+        flow.trained_flow(settings)
+    elif kind == "json":
         new = {"n": list(range(9999))}, Figure()
         analyze.write(lambda settings: new, analyze.AnalyzeSettings(out_dir=folder), "out")
     else:
-        path = {kind: folder / f"out.{kind}"}
-        sample.main(sample.SampleSettings(**dataclasses.asdict(settings) | path))
+        few = {"num_videos": 4, "steps": 2}
+        path = {kind: folder / f"out.{kind.removeprefix('steps_')}"}
+        sample.main(sample.SampleSettings(**dataclasses.asdict(settings) | few | path))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.parametrize("kind", ["gif", "png", "npz", "json", "pt"])
-def test_a_kill_in_the_middle_of_a_write_leaves_the_old_file(kind, checkpoints, tmp_path):
+@pytest.mark.parametrize("kind", ["gif", "png", "steps_gif", "npz", "json", "pt"])
+def test_a_kill_in_the_middle_of_a_write_leaves_the_old_file(
+    kind, checkpoints, tmp_path, few_orbits
+):
     """Killed for real, by the system, when the file that it writes reaches 2000 bytes."""
     import resource
 
-    path = tmp_path / f"out.{kind}"
-    path.write_bytes(b"old")
-    settings = tiny_settings(tmp_path if kind == "pt" else checkpoints)
+    folder = tmp_path / "checkpoints"
+    if kind == "pt":
+        shutil.copytree(checkpoints, folder)
+        path, settings = checkpoint_path(tiny_settings(folder)), tiny_settings(folder, retrain=True)
+    else:
+        path, settings = tmp_path / f"out.{kind.removeprefix('steps_')}", tiny_settings(checkpoints)
+        path.write_bytes(b"old")
+    old = path.read_bytes()
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
-        load_or_train(settings) if kind == "pt" else write_over(kind, settings, tmp_path)
+        write_over(kind, settings, tmp_path)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGXFSZ
-    assert path.read_bytes() == b"old"
+    assert path.read_bytes() == old
     if kind == "pt":
-        load_or_train(settings)  # nothing lies in the way
+        flow.trained_flow(settings)  # nothing lies in the way
 
 
 def test_ctrl_c_is_one_line(folder, command, monkeypatch, few_orbits):
@@ -347,3 +760,214 @@ def test_ctrl_c_is_one_line(folder, command, monkeypatch, few_orbits):
     assert status == 130 and "Traceback" not in err
     assert err.splitlines()[-1] == "interrupted; what was finished is kept"
     assert listing(folder) == before
+
+
+# ---------------------------------------------------------------------------------------------
+# An edit is never silently ignored
+
+
+class Copies:
+    """Copies of the stage files, to be edited."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        folder.mkdir()
+        for stage in STAGES:
+            shutil.copy(ROOT / f"{stage}.py", folder)
+
+    def edit(self, stage: str, pattern: str, new: str):
+        """Replace what the pattern finds, in one place."""
+        path = self.folder / f"{stage}.py"
+        text, times = re.subn(pattern, new, path.read_text(), count=1, flags=re.MULTILINE)
+        assert times == 1 and text != path.read_text(), f"no {pattern} in {stage}.py"
+        path.write_text(text)
+
+
+@pytest.fixture
+def copies(tmp_path, monkeypatch) -> Copies:
+    """training_code() reads these copies, while the code that runs is the real one: so an edit can
+    be seen without starting Python anew."""
+    made = Copies(tmp_path / "code")
+    monkeypatch.setattr(autoencoder, "__file__", str(made.folder / "autoencoder.py"))
+    return made
+
+
+def body(name: str, new: str = "print()") -> tuple[str, str]:
+    """An edit that puts a line at the beginning of a function, after its docstring."""
+    return rf'^( *)(def {name}\([^"]*"""[\s\S]*?"""\n)', rf"\1\2\1    {new}\n"
+
+
+NOT_CODE = [
+    ("autoencoder", r"^LEAK = 0.01", "LEAK = 0.01  # a comment:"),
+    ("autoencoder", r"^(class ResidualBlock.*\n)", r"# a comment\n\n\1"),
+    ("autoencoder", r'^(def train\([^"]*""")', r"\1In other words. "),  # docstrings: a function's,
+    ("autoencoder", r'^(class ResidualBlock[^"]*""")', r"\1In other words. "),  # a class's,
+    ("autoencoder", r'^(    def decode\([^"]*""")', r"\1In other words. "),  # and a method's
+    ("autoencoder", *body("write_reconstructions")),
+    ("autoencoder", *body("draw_latent_grid")),
+    ("autoencoder", *body("evaluate")),
+    ("autoencoder", *body("load_or_make")),
+    ("autoencoder", r"autoencoder_steps: int = \d+", "autoencoder_steps: int = 7"),
+    ("flow", r"flow_steps: int = \d+", "flow_steps: int = 7"),
+    ("flow", *body("write_losses")),
+    ("flow", *body("loss_by_time")),
+    ("flow", *body("posterior")),
+    ("data", *body("tile")),
+    ("data", *body("write_gif")),
+    ("data", *body("main")),
+    ("sample", *body("sample")),
+]
+OF_BOTH = [
+    ("LEAK in autoencoder.py", "autoencoder", r"^LEAK = 0.01", "LEAK = 0.02"),
+    ("CHANNELS in autoencoder.py", "autoencoder", r"^CHANNELS = \d+", "CHANNELS = 8"),
+    ("train in autoencoder.py", "autoencoder", *body("train")),
+    ("learning_rate_factor in autoencoder.py", "autoencoder", *body("learning_rate_factor")),
+    ("fully_connected in autoencoder.py", "autoencoder", *body("fully_connected")),
+    ("Autoencoder in autoencoder.py", "autoencoder", *body("decode")),
+    ("ResidualBlock in autoencoder.py", "autoencoder", r"return x \+ ", "return 2 * x + "),
+    ("render in data.py", "data", *body("render")),
+    ("coverage in data.py", "data", *body("coverage")),
+    ("FRAME_SIZE in data.py", "data", r"^FRAME_SIZE = \d+", "FRAME_SIZE = 49"),
+    ("random_stream in data.py", "data", *body("random_stream")),
+]
+OF_THE_FLOW = [
+    ("train in flow.py", "flow", *body("train")),
+    ("FLOOR in flow.py", "flow", r"^FLOOR = ", "FLOOR = 2 * "),
+    ("WIDTH in flow.py", "flow", r"^WIDTH = ", "WIDTH = 2 * "),
+    ("random_times in flow.py", "flow", *body("random_times")),
+    ("FlowNetwork in flow.py", "flow", *body("forward")),
+    ("LatentSpace in flow.py", "flow", *body("standardize")),
+    ("encode_squares in autoencoder.py", "autoencoder", *body("encode_squares")),
+    ("possible_orbits in data.py", "data", *body("possible_orbits")),
+    ("ANGLE_STEP in data.py", "data", r"^ANGLE_STEP = ", "ANGLE_STEP = 2 * "),
+    ("random_first_centers in data.py", "data", *body("random_first_centers")),
+    ("distinct_turns in data.py", "data", *body("distinct_turns")),
+]
+
+
+@pytest.mark.parametrize(
+    ("place", "edit"),
+    [
+        *((None, edit) for edit in NOT_CODE),
+        *((place, edit) for place, *edit in OF_BOTH + OF_THE_FLOW),
+    ],
+)
+def test_what_counts_as_an_edit_of_the_training(place, edit, copies):
+    """Code that a training runs through, and nothing else."""
+    before = [training_code("autoencoder"), training_code("flow", "autoencoder")]
+    copies.edit(*edit)
+    after = [training_code("autoencoder"), training_code("flow", "autoencoder")]
+    changed = [
+        [name for name in old | new if old.get(name) != new.get(name)]
+        for old, new in zip(before, after, strict=True)
+    ]
+    of_both = place in [name for name, *_ in OF_BOTH]
+    assert changed == [[place] if of_both else [], [place] if place else []]
+
+
+def test_the_training_code_is_all_that_a_training_runs_through():
+    names = {place.split(" in ")[0] for place in training_code("flow", "autoencoder")}
+    assert names > {"render", "coverage", "LEAK", "EARLY_LEAK", "ResidualBlock", "BATCH_SIZE"}
+    assert names > {"FlowNetwork", "random_times", "FLOOR", "train", "random_latent_videos"}
+    pictures = {"write_losses", "write_reconstructions", "draw_film_strip", "tile", "write_gif"}
+    assert not names & (pictures | {"main", "run", "load_or_make", "evaluate", "loss_by_time"})
+    # with the names of the same kind in two files, each in its place
+    both = training_code("flow", "autoencoder")
+    for name in ("BATCH_SIZE", "train"):
+        assert both[f"{name} in flow.py"] != both[f"{name} in autoencoder.py"]
+    assert not any(place.endswith("flow.py") for place in training_code("autoencoder"))
+
+
+def test_an_edit_is_told_and_retrain_takes_it_up(tmp_path):
+    """As a reader would do it, with python started anew each time."""
+    copies = Copies(tmp_path / "repo")
+    copies.edit("flow", r"^NUM_ORBITS = \d+", f"NUM_ORBITS = {FEW}")
+
+    def command(stage, *arguments):
+        few = CODER if stage == "autoencoder" else [*FLOW, *options(num_videos=1, npz="o.npz")]
+        done = run_process(copies.folder, f"{stage}.py", *few, *arguments)
+        return done.returncode, trained(done.stdout), done.stderr
+
+    status, networks, err = command("sample")
+    assert (status, networks, notes(err)) == (0, ["flow missing", "autoencoder missing"], [])
+
+    copies.edit("autoencoder", r"^LEAK = 0.01", "LEAK = 0.02")
+    status, networks, err = command("sample")
+    assert (status, networks, err.count("\n")) == (0, [], 1)
+    assert err.startswith("note:") and "LEAK in autoencoder.py" in err and "--retrain" in err
+    before = listing(copies.folder / "checkpoints")
+    status, networks, err = command("sample", "--retrain")
+    assert (status, networks, notes(err)) == (0, ["flow anew", "autoencoder anew"], [])
+    after = listing(copies.folder / "checkpoints")
+    assert before.keys() == after.keys() and all(before[name] != after[name] for name in before)
+
+    for edit in NOT_CODE[1:]:  # (the first is a comment beside LEAK)
+        copies.edit(*edit)
+    assert command("sample") == (0, [], "")
+
+    copies.edit("autoencoder", r"^CHANNELS = \d+", "CHANNELS = 8")  # the weights don't fit any more
+    status, networks, err = command("autoencoder")
+    errors = [line for line in err.splitlines() if not line.startswith("note:")]
+    assert (status, networks, len(errors)) == (2, [], 1)
+    assert errors[0].startswith("error:") and "--retrain" in errors[0]
+
+
+def test_retrain_trains_what_has_changed(command, folder, copies, few_orbits, unmeasured):
+    """A stage's own network always, and its autoencoder only if that one's code has changed."""
+    assert command("flow", *FLOW)[2] == ""
+    for edit, networks in [
+        (None, ["flow anew"]),
+        (("flow", *body("train")), ["flow anew"]),
+        (("autoencoder", *body("train")), ["flow anew", "autoencoder anew"]),
+        (("data", *body("render")), ["flow anew", "autoencoder anew"]),
+    ]:
+        if edit:
+            copies.edit(*edit)
+            assert len(notes(command("flow", *FLOW)[2])) == 1
+        status, out, err = command("flow", *FLOW, "--retrain")
+        assert (status, trained(out), notes(err)) == (0, networks, [])
+        assert command("flow", *FLOW)[1:] == (command("flow", *FLOW)[1], "")
+    # --retrain of the autoencoder alone leaves the flow: it carries the one that it was trained on
+    status, out, _ = command("autoencoder", *CODER, "--retrain")
+    assert (status, trained(out)) == (0, ["autoencoder anew"])
+    assert command("flow", *FLOW)[2] == ""
+
+
+def test_a_flow_on_top_of_an_older_autoencoder_remains_flagged(
+    command, folder, copies, few_orbits, unmeasured
+):
+    copies.edit("autoencoder", *body("learning_rate_factor"))
+    checkpoint_path(tiny_settings(folder)).unlink()
+    status, out, err = command("flow", *FLOW)
+    assert status == 0 and trained(out) == ["flow missing"]
+    assert notes(err) and all("learning_rate_factor in autoencoder.py" in x for x in notes(err))
+    for stage, arguments in {
+        "flow": FLOW,
+        "sample": [*FLOW, *options(npz="out.npz", steps=1, num_videos=1)],
+    }.items():
+        status, out, err = command(stage, *arguments)
+        assert status == 0 and trained(out) == [] and err.count("\n") == 1
+        assert "flow_dim1" in err and "learning_rate_factor in autoencoder.py" in err
+    status, out, err = command("flow", *FLOW, "--retrain")
+    assert (status, trained(out), notes(err)) == (0, ["flow anew", "autoencoder anew"], [])
+    assert command("flow", *FLOW)[2] == ""
+
+
+def test_a_note_counts_further_edits(command, folder, copies, unmeasured):
+    copies.edit("autoencoder", *body("train"))
+    copies.edit("autoencoder", r"^LEAK = 0.01", "LEAK = 0.02")
+    copies.edit("data", *body("render"))
+    [note] = notes(command("autoencoder", *CODER)[2])
+    assert "and 2 more" in note
+
+
+def test_a_name_that_is_new_or_gone_is_an_edit(command, folder, copies, unmeasured):
+    """Though the code that uses it is the same: it stood for something else."""
+    copies.edit("autoencoder", r"^LEAK = ", "def tqdm(steps, **_):\n    return steps\n\n\nLEAK = ")
+    [note] = notes(command("autoencoder", *CODER)[2])
+    assert "tqdm in autoencoder.py;" in note
+    status, _, err = command("autoencoder", *CODER, "--retrain")
+    assert status == 0 and notes(err) == []
+    copies.edit("autoencoder", r"^def tqdm", "def something_else")
+    [note] = notes(command("autoencoder", *CODER)[2])
+    assert "tqdm in autoencoder.py;" in note

@@ -1,6 +1,7 @@
 """Frames and videos against what a ruler says."""
 
 import math
+from collections import Counter
 
 import imageio.v3 as iio
 import numpy as np
@@ -8,9 +9,24 @@ import pytest
 from conftest import centroid
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 import data
-from data import FRAME_SIZE, PIXEL, FrameSettings, grid_centers, orbits, render, replacing, tile
+from data import (
+    FRAME_SIZE,
+    PIXEL,
+    FrameSettings,
+    distinct_turns,
+    grid_centers,
+    possible_orbits,
+    random_first_centers,
+    random_stream,
+    render,
+    replacing,
+    simplest_turns,
+    tile,
+    turn_name,
+)
 
 PIXELS = np.linspace(-1, 1, FRAME_SIZE)
 places = st.tuples(st.floats(-0.8, 0.8), st.floats(-0.8, 0.8))
@@ -62,34 +78,162 @@ def test_grid_is_indexed_y_x():
     np.testing.assert_allclose(grid[3, 1], [-0.2, 0.2])
 
 
-@given(st.floats(0.2, 0.8), st.floats(0, 2 * np.pi))
-def test_each_frame_of_an_orbit_is_the_one_before_turned_by_45_degrees(radius, angle):
+TURNS = {
+    0: "standing still",
+    1: "45° counter-clockwise",
+    -1: "45° clockwise",
+    2: "90° counter-clockwise",
+    -2: "90° clockwise",
+    3: "135° counter-clockwise",
+    -3: "135° clockwise",
+    4: "180°",
+}
+
+
+def test_turns_have_names():
+    assert {turn: turn_name(turn) for turn in TURNS} == TURNS
+
+
+@given(st.floats(0.2, 0.8), st.floats(0, 2 * np.pi), st.permutations(list(TURNS)))
+def test_each_frame_of_an_orbit_is_the_one_before_turned(radius, angle, turns):
+    """By as many eighths of a circle as the turn says, counter-clockwise if it is positive."""
     start = radius * np.array([np.cos(angle), np.sin(angle)])
-    for direction, turn in enumerate([np.pi / 4, -np.pi / 4]):  # counter-clockwise first
-        path = orbits(start[None])[0, direction]
-        rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    paths = possible_orbits(np.stack([[0.5, 0.0], start]), turns)
+    assert paths.shape == (2, 8, 8, 2)
+    for path, turn in zip(paths[1], turns, strict=True):
+        a = np.deg2rad(45 * turn)
+        rotation = np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
         np.testing.assert_allclose(path[0], start, atol=1e-12)
         np.testing.assert_allclose(path @ rotation.T, np.roll(path, -1, 0), atol=1e-12)
 
 
-def test_radius_and_angle_of_first_frames_are_uniform():
-    first = data.random_first_centers(20_000, np.random.default_rng(0), 0.6)
+def test_the_two_usual_turns_as_seen_on_the_screen():
+    """From the right, counter-clockwise goes to the upper right, and first rows are at the top."""
+    videos = render(possible_orbits(np.array([[0.6, 0.0]])))[0]
+    upper, lower = slice(0, 25), slice(26, 51)
+    for video, half, other in zip(videos, (upper, lower), (lower, upper), strict=True):
+        assert video[1, half, 26:].sum() == pytest.approx(100, rel=1e-3)
+        assert video[1, other].sum() < 5
+
+
+def test_naming_a_turn_twice_makes_it_twice_as_probable():
+    for named, turns, probability in [
+        ((1, -1), [1, -1], [1 / 2, 1 / 2]),
+        ((1, 1, 1, -1), [1, -1], [3 / 4, 1 / 4]),
+        ((-1, 2, -1), [-1, 2], [2 / 3, 1 / 3]),  # in the order of their first mention
+        ((4,), [4], [1]),
+    ]:
+        told = distinct_turns(named)
+        assert told[0].tolist() == turns and told[0].dtype.kind == "i"
+        assert told[1].tolist() == pytest.approx(probability)
+
+
+def test_simplest_turns():
+    for named, simplest in [
+        ((-1, 1), (1, -1)),
+        ((1, 1, -1, -1), (1, -1)),
+        ((2, 2, 2), (2,)),
+        ((-1, 1, -1), (1, -1, -1)),  # no common divisor
+        ((1,) * 4 + (-1,) * 6, (1, 1, -1, -1, -1)),
+        ((3, 4, -3, 0, -2, 2, -1, 1), (0, 1, -1, 2, -2, 3, -3, 4)),
+        ((1,) * 500, (1,)),
+        ((1,) * 49 + (-1,), (1,) * 49 + (-1,)),
+    ]:
+        assert simplest_turns(named) == simplest
+    for named, told in [
+        ((), "at least one"),
+        ((1, 5), "must lie in -3 to 4, not 5"),
+        ((-4,), "must lie in -3 to 4, not -4"),  # it is the same as 4
+        ((1,) * 50 + (-1,), "more than 50"),
+    ]:
+        with pytest.raises(ValueError, match=told):
+            simplest_turns(named)
+
+
+@given(st.lists(st.integers(-3, 4), min_size=1, max_size=12), st.integers(1, 3), st.randoms())
+def test_simplest_turns_are_the_same_turns(turns, times, random):
+    """With the same probabilities, whatever the order, and no shorter list would do."""
+    simplest = simplest_turns(turns)
+    probability = [dict(zip(*distinct_turns(named), strict=True)) for named in (turns, simplest)]
+    assert probability[0] == pytest.approx(probability[1])
+    assert math.gcd(*Counter(simplest).values()) == 1
+    mixed = turns * times
+    random.shuffle(mixed)
+    assert simplest_turns(mixed) == simplest_turns(simplest) == simplest
+
+
+@pytest.mark.parametrize(
+    ("unseen", "bands"),
+    [
+        (None, [(0.15, 0.6)]),
+        ((0.3, 0.4), [(0.15, 0.3), (0.4, 0.6)]),
+        ((0.1, 0.3), [(0.3, 0.6)]),  # at the lower end, and beyond it
+        ((0.15, 0.3), [(0.3, 0.6)]),
+        ((0.5, 0.9), [(0.15, 0.5)]),  # at the upper one
+    ],
+)
+def test_radius_and_angle_of_first_frames_are_uniform(unseen, bands):
+    """The radius in the bands that are left: within each, and over all of them."""
+    first = random_first_centers(20_000, np.random.default_rng(0), 0.6, unseen)
     radius, angle = np.hypot(*first.T), np.arctan2(first[:, 1], first[:, 0])
-    assert 0.15 <= radius.min() < 0.16 and 0.59 < radius.max() <= 0.6
-    for values, low, high in [(radius, 0.15, 0.6), (angle, -np.pi, np.pi)]:
-        counts, _ = np.histogram(values, 10, (low, high))
-        assert np.abs(counts - 2000).max() < 5 * np.sqrt(2000)
+    counts, _ = np.histogram(angle, 10, (-np.pi, np.pi))
+    assert np.abs(counts - 2000).max() < 5 * np.sqrt(2000)
+    width = sum(high - low for low, high in bands)
+    for low, high in bands:
+        inside = radius[(low <= radius) & (radius <= high)]
+        assert inside.min() < low + 0.001 and inside.max() > high - 0.001
+        expected = 20_000 * (high - low) / width / 10
+        counts, _ = np.histogram(inside, 10, (low, high))
+        assert np.abs(counts - expected).max() < 5 * np.sqrt(expected)
+        radius = radius[(radius < low) | (high < radius)]
+    assert len(radius) == 0
 
 
-def test_shown_videos_are_true_orbits_in_either_direction(monkeypatch, tmp_path):
-    drawn = []
-    monkeypatch.setattr(data, "render", lambda centers, settings: drawn.append(centers))
-    monkeypatch.setattr(data, "write_gif", lambda path, videos: None)
-    data.main(data.DataSettings(gif=tmp_path / "out.gif"))
-    videos = drawn[0]  # (16, 8, 2)
-    error = np.abs(videos[:, None] - orbits(videos[:, 0])).max((2, 3))
-    assert error.min(1).max() < 1e-12
-    assert 0 < (error[:, 0] < error[:, 1]).sum() < len(videos) == 16
+def test_random_numbers_depend_on_the_seed_and_the_purpose():
+    streams = [(0, "sampling"), (7, "sampling"), (0, "counting"), (0, "flow test")]
+    drawn = {random_stream(*stream).random() for stream in streams}
+    assert len(drawn) == len(streams)
+    assert random_stream(0, "sampling").random() in drawn
+
+
+@pytest.mark.parametrize(("turns", "often"), [((1, -1), (4, 12)), ((2, -1, -1, -1), (1, 7))])
+def test_shown_videos_are_true_orbits_of_the_turns(turns, often, monkeypatch, tmp_path, capsys):
+    shown = []
+    monkeypatch.setattr(data, "write_gif", lambda path, videos: shown.append(videos))
+    data.main(data.DataSettings(gif=tmp_path / "out.gif", turns=turns, center_range=0.6))
+    centers = centroid(shown[0])  # (16, 8, 2)
+    assert len(centers) == 16
+    ways, _ = distinct_turns(turns)
+    error = np.abs(centers[:, None] - possible_orbits(centers[:, 0], ways)).max((2, 3))
+    assert error.min(1).max() < PIXEL / 2
+    assert often[0] <= (error.argmin(1) == 0).sum() <= often[1]
+    radius = np.hypot(*centers[:, 0].T)
+    assert radius.min() > 0.14 and radius.max() < 0.61
+    told = capsys.readouterr().out
+    assert "16 videos" in told and all(turn_name(turn) in told for turn in turns)
+
+
+def test_the_futures_of_one_first_frame(monkeypatch, tmp_path, capsys):
+    """data.py --png, with the turns in their order."""
+    strips = []
+
+    def remembered(plot, rows, labels, title):
+        strips.append((rows, labels, title))
+        draw_film_strip(plot, rows, labels, title)
+
+    draw_film_strip = data.draw_film_strip
+    monkeypatch.setattr(data, "draw_film_strip", remembered)
+    path = tmp_path / "futures.png"
+    data.main(data.DataSettings(gif=tmp_path / "o.gif", png=path, turns=(-2, 1, 1), half_width=0.1))
+    [(rows, labels, title)] = strips
+    assert labels == ["45° counter-clockwise", "90° clockwise"]
+    centers = centroid(rows)  # (2, 8, 2)
+    assert rows[0, 0].sum() == pytest.approx(25, rel=1e-3)  # --half-width holds here, too
+    np.testing.assert_array_equal(rows[0, 0], rows[1, 0])
+    np.testing.assert_allclose(centers, possible_orbits(centers[0, :1], [1, -2])[0], atol=PIXEL / 2)
+    assert "2 possible videos" in title and "2 possible videos" in capsys.readouterr().out
+    height, width, _ = iio.imread(path).shape
+    assert width > 2 * height > 400
 
 
 def test_tile_by_hand():
@@ -99,13 +243,39 @@ def test_tile_by_hand():
     assert (image[1:52, 1:52] == 255).all()
     assert (image[1:52, 53:104] == 0).all()
     assert (image[53:104, 1:52] == 128).all()
-    assert (image[53:104, 53:104] == 0).all()  # the empty place
-    for line in (0, 52):
-        assert (image[line] == 102).all() and (image[:, line] == 102).all()
+    assert (image[52:104, 52:104] == 0).all()  # the empty place
+    for line in (image[0], image[:, 0], image[:53, 52], image[52, :53]):
+        assert (line[:-1] == 102).all()  # grey, above and left of each
+
+
+def test_videos_are_tiled_frame_by_frame():
+    videos = np.random.default_rng(0).random((3, 8, FRAME_SIZE, FRAME_SIZE))
+    image = tile(videos, across=2)
+    assert image.shape == (8, 104, 104)
+    for i in range(8):
+        np.testing.assert_array_equal(image[i], tile(videos[:, i], across=2))
+
+
+def test_a_film_strip_has_its_labels_beside_the_frames():
+    rows = 0.6 * render(possible_orbits(np.array([[0.5, 0.3]])))[0]
+    plot = Figure().subplots()
+    data.draw_film_strip(plot, rows, ["above", "below"], "both")
+    [image] = plot.get_images()
+    np.testing.assert_array_equal(image.get_array(), tile(rows.reshape(-1, 51, 51), across=8))
+    assert image.norm(0) == 0 and image.norm(255) == 1  # not stretched to what is there
+    assert plot.get_title() == "both"
+    for axis, texts in [
+        (plot.yaxis, ["above", "below"]),
+        (plot.xaxis, [f"frame {i}" for i in range(8)]),
+    ]:
+        assert [label.get_text() for label in axis.get_ticklabels()] == texts
+        middles = 26 + 52 * np.arange(len(texts))  # of the frames: a line, then 51 pixels
+        assert np.abs(axis.get_ticklocs() - middles).max() <= 1
 
 
 def test_gif_shows_the_videos(tmp_path):
-    videos = render(orbits(np.array([[0.5, 0.3], [0.1, -0.4], [-0.7, 0.2]]))[:, 0])
+    first_centers = np.array([[0.5, 0.3], [0.1, -0.4], [-0.7, 0.2]])
+    videos = render(possible_orbits(first_centers)[:, 0])
     path = tmp_path / "videos.gif"
     data.write_gif(path, videos)
     gif = iio.imread(path, index=None, mode="L")

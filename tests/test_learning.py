@@ -14,23 +14,23 @@ import flow
 import sample as sampling
 from analyze import count_blobs
 from autoencoder import Autoencoder, AutoencoderSettings, evaluate
-from data import PIXEL, grid_centers, orbits, render
-from flow import exact_flow, loss_by_time
-from sample import Samples, decode_videos, sample
+from data import PIXEL, grid_centers, possible_orbits, render
+from flow import loss_by_time, possible_futures, posterior_mean
+from sample import Samples, decode_videos, random_given_centers, sample
 
 
 @pytest.fixture(scope="module")
 def samples(learned) -> Samples:
     """100 videos of the learned flow, d = 2."""
     network, space = learned
-    return sample(network, space, 100, np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    return sample(network, space, random_given_centers(space.settings, 100, rng), rng)
 
 
 def test_videos_follow_a_true_orbit(learned, samples):
     frames = decode_videos(learned[1], samples.given_centers, samples.states[-1])
-    distance = np.linalg.norm(
-        center(frames)[:, None] - orbits(samples.given_centers[:, 0]), axis=-1
-    )
+    orbits = possible_orbits(samples.given_centers[:, 0])
+    distance = np.linalg.norm(center(frames)[:, None] - orbits, axis=-1)
     right = (distance[:, :, 1:].max(2) < 1.5 * PIXEL).any(1)
     assert right.mean() >= 0.95
     ccw = distance.mean(2).argmin(1) == 0
@@ -52,25 +52,28 @@ def test_velocity_is_close_to_the_exact_one(learned):
 
 
 def test_frames_are_squeezed_and_drawn_again(learned):
-    space = learned[1]
-    frames = render(grid_centers(0.8, side=11)).reshape(-1, 51, 51)
-    constant = ((frames - frames.mean(0)) ** 2).mean()  # the best that ignores its input
-    assert evaluate(space.coder, space.settings) < 0.05 * constant
+    model, settings = learned[1].autoencoder, learned[1].settings
+    error, trivial = evaluate(model, settings)
+    assert error < 0.05 * trivial
+    centers = grid_centers(0.75, side=6)
+    latents = autoencoder.encode_squares(model, centers, settings).reshape(-1, 2)
+    np.testing.assert_allclose(
+        center(model.decode(latents).detach().numpy()), centers.reshape(-1, 2), atol=PIXEL
+    )
 
 
 def test_both_directions_are_seen_at_d_100(space_100):
     """The exact posterior mean at t = 0: two squares, but one in frame 4, where both meet."""
     angle = np.linspace(0, 6, 40)
     first = 0.65 * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-    exact = exact_flow(space_100, first, torch.zeros(40, dtype=torch.long))
-    noise = torch.randn(exact.continuations[:, 0].shape)
-    mean = exact.posterior_mean(noise, torch.zeros(40, 1))
+    futures, prior = possible_futures(space_100, first[:, None])
+    mean = posterior_mean(torch.randn(futures[:, 0].shape), torch.zeros(40, 1), futures, prior)
     counts = count_blobs(space_100.decode(mean).numpy())
     assert (counts[:, [0, 1, 2, 4, 5, 6]] == 2).mean() >= 0.95
     assert (counts[:, 3] == 1).all()
 
 
-def test_evaluate_is_the_mean_squared_error():
+def test_evaluate_gives_the_error_and_that_of_the_mean_frame():
     class Constant:
         """Decodes everything as the same grey."""
 
@@ -80,10 +83,18 @@ def test_evaluate_is_the_mean_squared_error():
         def decode(self, latents):
             return torch.full_like(latents, 0.25)
 
-    error = evaluate(Constant(), AutoencoderSettings())
+    error, trivial = evaluate(Constant(), AutoencoderSettings())
     # A square is 10 pixels wide. Across, 9 or 10 are white, and u and 1 - u of the two at its edges
     light, squares = 10**2, (9 + 2 / 3) ** 2  # the sums of f and of f^2; mean of u^2 is 1/3
     assert error == pytest.approx((squares - 0.5 * light) / 51**2 + 0.25**2, rel=0.01)
+    # The mean frame is a product of two trapezoids: its middles lie anywhere on 40 pixels, so a
+    # quarter of the squares cover each of the middle 30, and fewer the 10 on either side.
+    trapezoid_squared = 30 * 0.25**2 + 2 * 10 * 0.25**2 / 3
+    assert trivial == pytest.approx((squares - trapezoid_squared**2) / 51**2, rel=0.005)
+    # Half the range: 20 pixels of middles, a plateau of 10 at 1/2, and again 10 on either side
+    _, trivial = evaluate(Constant(), AutoencoderSettings(center_range=0.4))
+    trapezoid_squared = 10 * 0.5**2 + 2 * 10 * 0.5**2 / 3
+    assert trivial == pytest.approx((squares - trapezoid_squared**2) / 51**2, rel=0.005)
 
 
 def test_blur_and_leak_fade_over_the_first_60_percent(monkeypatch):
@@ -160,10 +171,10 @@ def test_every_draw_has_a_random_stream_of_its_own(tmp_path, monkeypatch, few_or
     seed."""
     streams, starts = [], []
     make, start = np.random.default_rng, torch.manual_seed
-    monkeypatch.setattr(np.random, "default_rng", lambda s: streams.append(s) or make(s))
+    monkeypatch.setattr(np.random, "default_rng", lambda s: streams.append(tuple(s)) or make(s))
     monkeypatch.setattr(torch, "manual_seed", lambda s: starts.append(s) or start(s))
-    one = lambda network, space, n, rng: sample(network, space, 1, rng)
-    monkeypatch.setattr(analyze, "sample", one)
+    one = lambda settings, n, rng: random_given_centers(settings, 1, rng)
+    monkeypatch.setattr(analyze, "random_given_centers", one)
     for seed in (0, 7):
         settings = tiny_settings(tmp_path, seed=seed)
         flow.main(settings)
@@ -173,5 +184,5 @@ def test_every_draw_has_a_random_stream_of_its_own(tmp_path, monkeypatch, few_or
         sampling.main(sampling.SampleSettings(**asdict(settings) | shown))
     # autoencoder: training and test; flow: training and test; sampling; counting
     assert len(streams) == len(set(streams)) == 2 * 6
-    assert [first for first, _ in streams] == [0] * 6 + [7] * 6
+    assert [first for first, *_ in streams] == [0] * 6 + [7] * 6
     assert starts == [0, 0, 1, 7, 7, 8]  # autoencoder, flow, the flow's test
