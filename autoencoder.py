@@ -142,22 +142,15 @@ class ResidualBlock(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """Frames (n, 51, 51) to latents (n, d), and back.
-
-    The sizes of the feature maps stand beside the layers. Both networks work on patches of 4 x 4
-    pixels. 51 is not a multiple of 4, so a frame gets a black border and is 56 pixels wide inside of
-    the networks.
-    """
+    """Frames (n, 51, 51) to latents (n, d), and back. The sizes of the feature maps stand beside the
+    layers."""
 
     def __init__(self, settings: AutoencoderSettings) -> None:
         super().__init__()
         features = CHANNELS * MAP_SIZE**2
         hidden = [HIDDEN_WIDTH] * settings.hidden_layers  # none by default
         self.encoder = nn.Sequential(
-            nn.PixelUnshuffle(
-                4
-            ),  # each patch of 4 x 4 pixels becomes one place: 56 x 56 -> 14 x 14
-            nn.Conv2d(16, CHANNELS, 2),  # 14 x 14 -> 13 x 13
+            nn.Conv2d(1, CHANNELS, 7, stride=4, padding=2),  # 51 x 51 -> 13 x 13
             nn.SiLU(),
             nn.Conv2d(CHANNELS, CHANNELS, 3, stride=2, padding=1),  # 13 x 13 -> 7 x 7
             nn.SiLU(),
@@ -170,18 +163,20 @@ class Autoencoder(nn.Module):
         self.decoder = nn.Sequential(
             *fully_connected([settings.embed_dim, *hidden, features]),
             nn.Unflatten(1, (CHANNELS, MAP_SIZE, MAP_SIZE)),
-            *[ResidualBlock(settings.plain) for _ in range(3)],
+            *[ResidualBlock(settings.plain) for _ in range(4)],
             activation(),
             nn.ConvTranspose2d(CHANNELS, CHANNELS, 3, stride=2, padding=1),  # 7 x 7 -> 13 x 13
             activation(),
             nn.Conv2d(CHANNELS, 16, 2, padding=1),  # 13 x 13 -> 14 x 14
-            nn.PixelShuffle(4),  # the 16 numbers of each place become a patch: 14 x 14 -> 56 x 56
+            # The 16 numbers of each of the 14 x 14 places become a patch of 4 x 4 pixels. That gives
+            # 56 x 56 pixels, a few more than a frame has; decode() cuts off the border.
+            nn.PixelShuffle(4),
         )
 
     def encode(self, frames: Tensor) -> Tensor:
         """Frames (n, 51, 51) in [0, 1] -> latents (n, d). (flow.py will bring them to mean 0 and
         standard deviation 1.)"""
-        return self.encoder(F.pad(frames[:, None], (2, 3, 2, 3)))  # from 51 x 51 to 56 x 56
+        return self.encoder(frames[:, None])
 
     def decode(self, latents: Tensor, leak: float = LEAK) -> Tensor:
         """Latents (n, d) -> frames (n, 51, 51), nearly in [0, 1].
@@ -377,10 +372,8 @@ def training_code(*stages: str) -> dict[str, str]:
                 for node in ast.walk(statement):
                     if isinstance(node, ast.Name):
                         to_visit.append((file, node.id))
-                    elif isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(
-                        node
-                    ):
-                        del node.body[0]  # the docstring
+                    if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
+                        del node.body[0]
                 code[place] = ast.unparse(statement)
             break
     return code

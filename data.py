@@ -40,6 +40,7 @@ from typing import Any
 import imageio.v3 as iio
 import numpy as np
 import tyro
+from scipy.ndimage import gaussian_filter1d
 
 # A frame is a 51 x 51 picture of the plane. x grows to the right and y grows upwards, and the centres
 # of the outermost pixels lie at -1 and 1. So neighbouring pixel centres are 0.04 apart.
@@ -127,18 +128,8 @@ def coverage(middle: np.ndarray, settings: FrameSettings, blur: float) -> np.nda
         inside = settings.half_width - np.abs(offset)  # distance from the edge, positive inside
         share = np.clip(inside / PIXEL + 0.5, 0, 1)
     if blur > 0:  # a Gaussian in x and y is a product, too, so each axis can be blurred on its own
-        share = share @ gaussian_blur(blur)
+        share = gaussian_filter1d(share, blur, mode="constant")
     return share.astype(np.float32)
-
-
-def gaussian_blur(blur: float) -> np.ndarray:
-    """A matrix (51, 51) that blurs 51 pixels in a row: which share of a pixel's light goes to which
-    other pixel. blur is a standard deviation in pixels, above 0 and up to 25."""
-    pixel = np.arange(FRAME_SIZE)
-    distance = pixel[:, None] - pixel
-    anywhere = np.arange(-200, 201)  # so far, no light is left even with the widest blur
-    total = np.exp(-((anywhere / blur) ** 2) / 2).sum()
-    return np.exp(-((distance / blur) ** 2) / 2) / total
 
 
 # ---------------------------------------------------------------------------------------------
@@ -235,10 +226,27 @@ def simplest_turns(turns: Sequence[int]) -> tuple[int, ...]:
 # first reading can skip it.
 
 
+# Who draws random numbers, and from which stream. With the same seed, different streams give different
+# numbers, so that (for example) a flow is never tested on the circles that it was trained on.
+STREAMS = {
+    "autoencoder training": 1,  # autoencoder.py
+    "autoencoder test": 6,
+    "flow training": 2,  # flow.py
+    "flow test": 3,
+    "sampling": 4,  # sample.py
+    "counting": 5,  # analyze.py
+    "calibration": 7,  # and the questions of study/
+    "midpoints": 8,
+    "commitment": 9,
+    "flatness": 10,
+    "benchmark": 11,
+    "branches": 13,
+}
+
+
 def random_stream(seed: int, purpose: str) -> np.random.Generator:
-    """Random numbers for one purpose. With the same seed, different purposes get different numbers,
-    so that (for example) a flow is never tested on the circles that it was trained on."""
-    return np.random.default_rng([seed, *purpose.encode()])
+    """The random numbers for one of the purposes in STREAMS."""
+    return np.random.default_rng((seed, STREAMS[purpose]))
 
 
 def check_output(path: Path | None, suffix: str) -> None:

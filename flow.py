@@ -337,7 +337,8 @@ def random_latent_videos(
     """
     orbit = torch.randint(len(orbit_latents), (n,))
     start = torch.randint(NUM_FRAMES, (n,))
-    turn = turns[torch.multinomial(probability, n, replacement=True)]
+    # A uniform number falls between the sums of the probabilities of the turns before and up to one.
+    turn = turns[torch.searchsorted(probability.cumsum(0), torch.rand(n))]
     return orbit_latents[orbit[:, None], places(start, turn)]
 
 
@@ -374,8 +375,8 @@ def train(settings: FlowSettings, autoencoder: Autoencoder) -> tuple[FlowNetwork
         # (mean - z) / (1 - t). Near t = 1 that divisor would let a few videos outweigh all others,
         # and so it has a floor. This doesn't change what the best network is: at each t separately
         # the posterior mean has the least squared error, however much that t weighs.
-        error = (network(x, t, given) - z).square().mean(1, keepdim=True)  # of each video
-        loss = (error / (1 - t).clamp_min(FLOOR) ** 2).mean()
+        mean = network(x, t, given)
+        loss = ((mean - z) ** 2 / (1 - t).clamp_min(FLOOR) ** 2).mean()
 
         optimizer.zero_grad()
         loss.backward()

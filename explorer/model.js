@@ -147,20 +147,6 @@ function pixelShuffle(image) {
   });
 }
 
-/** torch.nn.PixelUnshuffle(4), of a frame with a black border: each patch of 4 x 4 of the 56 x 56 pixels
- * becomes the 16 numbers of one of 14 x 14 places. */
-function pixelUnshuffle(frame) {
-  const patches = new Float64Array(14 * 14 * 16);
-  for (let row = 0; row < C.FRAME_SIZE; row++) {
-    for (let column = 0; column < C.FRAME_SIZE; column++) {
-      const [y, x] = [row + 2, column + 2];
-      patches[((y >> 2) * 14 + (x >> 2)) * 16 + (y % 4) * 4 + (x % 4)] =
-        frame[row * C.FRAME_SIZE + column];
-    }
-  }
-  return patches;
-}
-
 /** Frames (51, 51) <-> latents (d). The numbers in the names count the layers of nn.Sequential. */
 class Autoencoder {
   constructor(weights) {
@@ -169,20 +155,19 @@ class Autoencoder {
       make(weights[`${name}.weight`], weights[`${name}.bias`], ...sizes);
     const fullyConnected = (weight, bias) => (x) => linear(x, weight.data, bias.data);
     this.encoder = [
-      pixelUnshuffle, // 51 -> 56 -> 14
-      layer(conv2d, "encoder.1", middle + 1, middle, 1, 0), // 14 -> 13
+      layer(conv2d, "encoder.0", C.FRAME_SIZE, middle, 4, 2), // 51 -> 13
       silu,
-      layer(conv2d, "encoder.3", middle, C.MAP_SIZE, 2, 1), // 13 -> 7
+      layer(conv2d, "encoder.2", middle, C.MAP_SIZE, 2, 1), // 13 -> 7
       silu,
       (x) => permute(x, [C.MAP_SIZE ** 2, C.CHANNELS], [1, 0]), // torch puts channels first
-      layer(fullyConnected, "encoder.6"),
+      layer(fullyConnected, "encoder.5"),
     ];
     this.decoder = [
       layer(fullyConnected, "decoder.0"),
       (x) => permute(x, [C.CHANNELS, C.MAP_SIZE ** 2], [1, 0]),
-      ...[2, 3, 4].map((i) => residualBlock(layer, `decoder.${i}`)),
-      layer(convTranspose2d, "decoder.6", C.MAP_SIZE, middle, 2, 1), // 7 -> 13
-      layer(conv2d, "decoder.8", middle, middle + 1, 1, 1), // 13 -> 14
+      ...[2, 3, 4, 5].map((i) => residualBlock(layer, `decoder.${i}`)),
+      layer(convTranspose2d, "decoder.7", C.MAP_SIZE, middle, 2, 1), // 7 -> 13
+      layer(conv2d, "decoder.9", middle, middle + 1, 1, 1), // 13 -> 14
       pixelShuffle, // 14 -> 56, of which the middle, 51 x 51, is kept
     ];
   }

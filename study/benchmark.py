@@ -33,7 +33,7 @@ from study.measures import APART, FRAMES
 def flatness(model: Autoencoder, settings: AutoencoderSettings) -> float:
     """Standard deviation of the brightness inside decoded squares, one pixel away from their edges,
     on 1000 fresh frames. All of it should be white, so 0 is best."""
-    rng = random_stream(settings.seed, "study: flatness")
+    rng = random_stream(settings.seed, "flatness")
     centers = rng.uniform(-settings.center_range, settings.center_range, (1000, 2))
     frames = torch.from_numpy(render(centers, settings))
     decoded = model.decode(model.encode(frames)).numpy()
@@ -56,7 +56,7 @@ def quality(network: FlowNetwork, space: LatentSpace, n: int = 256) -> dict[str,
         "mean excess loss": np.mean(loss_by_time(network, space)["excess"]),
     }
     for name, used in (("exact", None), ("learned", network)):
-        rng = random_stream(settings.seed, "study: benchmark")
+        rng = random_stream(settings.seed, "benchmark")
         samples = sample(used, space, random_given_centers(settings, n, rng), rng)
         first_centers = samples.given_centers[:, 0]
         both = possible_orbits(first_centers)

@@ -85,7 +85,7 @@ def decided(network: FlowNetwork, space: LatentSpace) -> dict[str, Any]:
     """On 1000 noisy true videos: t_S, and when the cross-entropy of the direction falls below half a
     bit, under the exact posterior and under q of the learned flow; and the "mean excess" loss."""
     settings = space.settings
-    rng = random_stream(settings.seed, "study: commitment")
+    rng = random_stream(settings.seed, "commitment")
     first_centers = random_first_centers(1000, rng, settings.center_range)
     videos = true_videos(space, first_centers, rng)
     z, is_ccw = videos.z, torch.from_numpy(videos.is_ccw)
@@ -115,7 +115,7 @@ def branches(network: FlowNetwork | None, space: LatentSpace) -> np.ndarray:
     Returns:
         For each of BRANCH_STEPS the share that takes the direction of the first time, (13,).
     """
-    rng = random_stream(space.settings.seed, "study: branches")
+    rng = random_stream(space.settings.seed, "branches")
     samples = sample(network, space, random_given_centers(space.settings, 32, rng), rng, STEPS)
     # everything of the 32 videos, BRANCHES times
     parts = (*possible_futures(space, samples.given_centers), space.encode(samples.given_centers))

@@ -26,7 +26,7 @@ DEEP, SMALL = "d = 100, two hidden layers", "d = 2, latent scale 0.3"
 def count_squares(network: FlowNetwork, space: LatentSpace) -> dict[str, Any]:
     """Shares of the frames 1 to 7 of 40 videos with exactly one square: in the state at some steps,
     at the "worst step", the one with the fewest, and in fresh decoded noise, the "null"."""
-    rng = random_stream(space.settings.seed, "study: dimension")
+    rng = random_stream(space.settings.seed, "counting")
     samples = sample(network, space, random_given_centers(space.settings, 40, rng), rng)
     noise = torch.from_numpy(rng.standard_normal(samples.states[0].shape, dtype=np.float32))
 

@@ -25,7 +25,7 @@ def sample_steps(network: FlowNetwork, space: LatentSpace) -> dict[str, np.ndarr
         "state" and "posterior mean": frames 1 to 4 at steps 0 to 50, (51, 4, 51, 51).
         "places": the centres in the direction that it took and in the other, (2, 4, 2).
     """
-    rng = random_stream(space.settings.seed, "study: opening")
+    rng = random_stream(space.settings.seed, "counting")
     samples = sample(network, space, random_given_centers(space.settings, 20, rng), rng)
     far, taken, other = taken_and_other(samples, space)
     i = far[0]

@@ -45,7 +45,7 @@ def calibration(network: FlowNetwork, space: LatentSpace) -> dict[str, Any]:
         "bins: videos", "bins: q", "bins: counter-clockwise": reliability() of q, (10,).
     """
     settings = space.settings
-    rng = random_stream(settings.seed, "study: calibration")
+    rng = random_stream(settings.seed, "calibration")
     first_centers = random_first_centers(4000, rng, settings.center_range)
     far = np.linalg.norm(first_centers, axis=1) > MIN_RADIUS
     videos = true_videos(space, first_centers[far][:1000], rng)
@@ -77,7 +77,7 @@ def squares_at_step_0(network: FlowNetwork, space: LatentSpace) -> dict[str, Any
     shares "with one square" and "with two or more". From 200 first frames, those with a radius above
     APART."""
     settings = space.settings
-    rng = random_stream(settings.seed, "study: squares at step 0")
+    rng = random_stream(settings.seed, "counting")
     given_centers = random_given_centers(settings, 200, rng)
     far = np.linalg.norm(given_centers[:, 0], axis=1) > APART
     samples = sample(network, space, given_centers[far], rng, steps=1)
@@ -98,7 +98,7 @@ def midpoints(model: Autoencoder, settings: AutoencoderSettings) -> dict[str, An
             how far they are from it themselves: |dec((a + b) / 2) - (dec(a) + dec(b)) / 2|^2 /
             |(dec(a) - dec(b)) / 2|^2. It is 0 if the decoder adds.
     """
-    rng = random_stream(settings.seed, "study: midpoints")
+    rng = random_stream(settings.seed, "midpoints")
     first_centers = random_first_centers(400, rng, settings.center_range)
     first_centers = first_centers[np.linalg.norm(first_centers, axis=1) > APART]
     both = possible_orbits(first_centers)[:, :, 1:4]  # (n, 2, 3, 2)
