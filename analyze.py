@@ -13,13 +13,14 @@ is nothing but decoded noise. If the decoder draws one square whatever it is giv
 square" says something about the decoder and nothing about the flow. So decoded noise is what the later
 steps have to be compared with (in statistics, the null).
 
-Second, with d = 2 the latents of a grid of squares should form a grid again, but are a clean one only
-if the centres of the squares lie close together; over a larger range they are warped or torn. So we
-encode such a grid for three ranges of centres, and measure how far it is from a clean one.
+Second, take a grid of squares and encode it with d = 2. One would expect that the latents form a grid
+again. The post finds that they do so if all centres lie in a small range; in a larger range the grid
+is warped, and in the largest torn. So we encode such a grid for three ranges of centres, and measure
+how far the latents are from a clean grid.
 
-One trained network is one picture and not a result. So everything is done for five seeds, each with
-networks of its own. Networks that are missing are trained first, one on each core of the machine.
-The study in study/ goes further, with the same tools.
+A single trained network is an anecdote. So everything is done for five seeds, each with networks of its
+own. Networks that are missing are trained first, one on each core of the machine. The folder study/
+goes further, with the same tools.
 """
 
 import contextlib
@@ -83,7 +84,8 @@ class SweepSettings:
         self.flows()  # raises ValueError now, before any work, if one of the settings is bad
 
     def flows(self, **changes: Any) -> list[FlowSettings]:
-        """The settings of one flow for each seed."""
+        """The settings of one flow for each seed, with these changes. (The geometry uses only what
+        they say of the autoencoder.)"""
         return [
             FlowSettings(
                 **{
@@ -131,7 +133,8 @@ def find_blobs(frame: np.ndarray) -> np.ndarray:
     Clip it to [0, 1]. A frame whose brightest pixel is under 0.15 is unreadable: it has none. Else
     keep the pixels that are at least half as bright as the brightest one. Pixels that touch, also
     at a corner, belong together, and a blob is such a piece of at least 4 pixels. So two squares
-    that touch are one blob.
+    that touch are one blob. (The three numbers are choices. A true square has 100 pixels and the
+    brightness 1.)
 
     Returns:
         The middle of each blob, (blobs, 2), as x and y.
@@ -162,7 +165,7 @@ def measure_blobs(settings: FlowSettings) -> dict[str, Any]:
 
     Returns:
         "state" and "posterior mean": for each of the steps 0 to 50 the shares of the frames with 0,
-        1, 2, and 3 or more squares, (51, 4). In the state, step 0 is the null.
+        1, 2, and 3 or more squares, (51, 4). Step 0 of the state is decoded noise, the null.
         "picture": the first video, its state at steps 0, 20 and 50, (3, 8, 51, 51).
     """
     network, space = trained_flow(settings)
@@ -210,7 +213,8 @@ def draw_blobs(numbers: dict[str, Any], pictures: dict[str, np.ndarray]) -> Figu
 
 
 def blobs(settings: BlobsSettings) -> tuple[dict[str, Any], Figure]:
-    """Count the squares for each d."""
+    """Count the squares for each d. (measure() and over_seeds() stand at the end of the file: the
+    first calls a function for each network, on all cores, the second averages over the seeds.)"""
     cases = {
         str(dim): settings.flows(embed_dim=dim, retrain=settings.retrain) for dim in settings.dims
     }
@@ -227,7 +231,8 @@ def blobs(settings: BlobsSettings) -> tuple[dict[str, Any], Figure]:
 # ---------------------------------------------------------------------------------------------
 # Geometry: what becomes of a grid of squares in the latent plane?
 
-# This repo's autoencoder without and with the blur, and an ordinary one as a control
+# This repo's autoencoder without and with the blur, and as a control an ordinary one, as the post's
+# probably is (without blur, therefore)
 RECIPES: dict[str, dict[str, Any]] = {
     "no blur": {"blur": 0.0},
     "blur": {},
@@ -241,7 +246,7 @@ class GeometrySettings(AnalyzeSettings):
 
     ranges: tuple[float, ...] = (0.2, 0.4, 0.8)
     """Ranges of the squares' centres."""
-    flow_steps: tyro.conf.Suppress[int] = 1  # no option: no flow is trained here
+    flow_steps: tyro.conf.Suppress[int] = 1  # not offered as an option, since no flow is trained
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -14,16 +14,20 @@ difference that makes to the video model is the question of the whole project.
 
 Two things are special here, and each can be switched off by an option:
 
-The decoder adds. Later the video model will be undecided between two frames, and it will hand the
-decoder the mean of their latents. What is drawn then is the decoder's choice: two half-bright
-squares, or one square halfway between them. Ours starts out affine: a matrix and a shift, and so
-it draws the mean of two latents as the mean of their two frames. The training bends it only as far
-as it has to. At d = 100 it remains nearly additive; with d = 2 there is no room for that.
+The decoder starts out affine. Later the video model will be undecided between two frames, and it
+will hand the decoder the mean of their latents. What is drawn then is up to the decoder: both squares
+at half their brightness, say, or one square halfway between them. Ours starts as an affine map (a
+matrix and a shift, but for a clip to [0, 1] at its end), and an affine map draws the mean of two
+latents as the mean of their two frames: both squares. The training bends it only as far as it has
+to. At d = 100 that is not far. At d = 2 it is, for there the mean of two latents is itself the latent
+of a square somewhere between, and has to be drawn as that one square.
 
-The training starts with blurred frames. Squares that don't overlap look equally different, however
-far apart they are: so the squared error doesn't tell neighbours from strangers, and the latents of a
-grid of squares can come out as a sheet that is folded over or torn. Blurred squares overlap over
-longer distances. So the frames are blurred at first, and the blur fades.
+The training starts with blurred frames. Take a grid of squares and look where their latents lie in
+the plane, at d = 2: one expects a grid again, like a sheet of paper that was moved, turned, and
+perhaps bent. But squares that don't overlap look equally different, however far apart they are, and
+so the squared error doesn't say which of them are neighbours. The sheet can come out folded over or
+torn. Blurred squares overlap over longer distances. So the frames are blurred at first, and the blur
+fades.
 
 You will see a progress bar with the loss, the mean squared error of a pixel. It rises at first, since
 the frames get sharper and harder to draw, and then falls. The last line says how large the error is
@@ -70,7 +74,7 @@ CHANNELS = 32  # of the feature maps
 MAP_SIZE = 7  # the smallest feature map has 7 x 7 places
 HIDDEN_WIDTH = 256  # of the fully connected layers that --hidden-layers adds
 LEAK = 0.01  # slope of the decoder's clip outside of [0, 1]; see Autoencoder.decode
-EARLY_LEAK = 0.15  # what is added to LEAK at the start of a training; it fades with the blur
+EARLY_LEAK = 0.15  # is added to LEAK at the start of a training, and fades
 BATCH_SIZE = 32
 
 
@@ -91,12 +95,12 @@ class AutoencoderSettings(FrameSettings):
     autoencoder_steps: int = 460
     """Training steps of the autoencoder."""
     seed: int = 0
-    """Seed of the trainings, of the autoencoder's and of the flow's."""
+    """Seed of the training (of this one, and of that of the flow in the next stage)."""
     checkpoint_dir: Path = Path("checkpoints")
     """Folder of the trained networks; it is made if it is missing."""
     retrain: bool = False
-    """Train this stage anew even if it is trained already, and an earlier one if its code has
-    changed."""
+    """Train anew even if a trained network is there already. (In later stages: an earlier stage, too,
+    if its code has changed.)"""
     png: Path | None = None
     """Write a picture: frames and what the autoencoder makes of them."""
 
@@ -116,9 +120,11 @@ class AutoencoderSettings(FrameSettings):
 
 def fully_connected(widths: Sequence[int]) -> list[nn.Module]:
     """Linear layers from each width to the next, with a SiLU between two of them."""
-    layers: list[nn.Module] = [nn.Linear(widths[0], widths[1])]
-    for n_in, n_out in itertools.pairwise(widths[1:]):
-        layers += [nn.SiLU(), nn.Linear(n_in, n_out)]
+    layers: list[nn.Module] = []
+    for n_in, n_out in itertools.pairwise(widths):
+        if layers:
+            layers.append(nn.SiLU())
+        layers.append(nn.Linear(n_in, n_out))
     return layers
 
 
@@ -142,8 +148,12 @@ class ResidualBlock(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """Frames (n, 51, 51) to latents (n, d), and back. The sizes of the feature maps stand beside the
-    layers."""
+    """Frames (n, 51, 51) to latents (n, d), and back.
+
+    The sizes of the feature maps stand beside the layers. (A convolution turns size n into (n + 2
+    padding - kernel) / stride + 1, rounded down; a transposed one into (n - 1) stride - 2 padding +
+    kernel.)
+    """
 
     def __init__(self, settings: AutoencoderSettings) -> None:
         super().__init__()
@@ -197,8 +207,8 @@ class Autoencoder(nn.Module):
 
 def learning_rate_factor(step: int, steps: int) -> float:
     """The share of the full learning rate at a step: it rises over the first 100 steps, stays, and
-    falls to zero over the last 60 % of the training. (A training of less than 160 steps never gets
-    to the full rate, because the fall begins first.)"""
+    falls to zero over the last 60 % of the training. (A training of less than about 250 steps never
+    gets to the full rate, because the fall begins first.)"""
     rise = (step + 1) / 100
     plateau = 1.0
     fall = (1 - step / steps) / 0.6
@@ -210,6 +220,8 @@ def optimizer_and_schedule(
 ) -> tuple[torch.optim.AdamW, LambdaLR]:
     """AdamW (arXiv:1711.05101) with learning_rate_factor() as its schedule. The flow uses them
     too."""
+    # The second beta is less than the usual 0.999, which suits short trainings. (With 0.98 one of five
+    # trainings failed.) "fused" takes the whole step in one go, which is faster.
     optimizer = torch.optim.AdamW(
         model.parameters(), learning_rate, (0.9, 0.95), weight_decay=weight_decay, fused=True
     )
@@ -223,9 +235,9 @@ def train(settings: AutoencoderSettings) -> Autoencoder:
     model = Autoencoder(settings)
     steps = settings.autoencoder_steps
     learning_rate = 7e-3
-    # With much decay, the latents of neighbouring squares change more smoothly at large d, and the
-    # flow fits them better. Keep this in mind when you compare different d: the decay differs too.
-    # (With --plain it doesn't.)
+    # The weight decay grows with d, which was found by trying: at large d, with little decay, latents
+    # change less smoothly from one square to the next, and the flow fits them less well. Keep this in
+    # mind when you compare different d: the decay differs, too. (With --plain it doesn't.)
     weight_decay = min(1, 0.1 + 0.01 * settings.embed_dim)
     if settings.plain:
         learning_rate, weight_decay = 3e-3, 0.01
@@ -234,7 +246,8 @@ def train(settings: AutoencoderSettings) -> Autoencoder:
     progress = tqdm(range(steps), desc="autoencoder", unit="step")
     for step in progress:
         # Blur and leak start large and fade over the first 60 % of the training. The blur falls as a
-        # square, so that wide blurs pass quickly and narrow ones slowly.
+        # square, so that wide blurs pass quickly and narrow ones slowly. The larger leak lets more
+        # of the gradient through as long as much is wrong; the error ends a tenth smaller with it.
         fading = max(0.0, 1 - step / (0.6 * steps))  # from 1 to 0
         blur = settings.blur * fading**2
         leak = LEAK + EARLY_LEAK * fading

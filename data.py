@@ -80,7 +80,7 @@ class FrameSettings:
     """Draw every pixel either black or white, as in the post, instead of grey ones at the edges."""
 
     def __post_init__(self) -> None:
-        check_range(PIXEL / 2, 1, half_width=self.half_width)
+        check_range(PIXEL / 2, 1, half_width=self.half_width)  # at least one pixel wide
         check_range(PIXEL / 2, 1, center_range=self.center_range)
         if self.center_range + self.half_width > 1 + 1e-9:
             raise ValueError(
@@ -100,8 +100,8 @@ def render(
     Args:
         centers: (..., 2), the x and y of each centre, in [-1, 1].
         settings: what the square looks like.
-        blur: standard deviation of a Gaussian blur, in pixels; the autoencoder trains with it. Light
-            that is blurred over the border of the frame is lost.
+        blur: standard deviation of a Gaussian blur, in pixels. (Only the autoencoder's training uses
+            it; autoencoder.py says what for.) Light that is blurred over the border is lost.
 
     Returns:
         Frames (..., 51, 51), float32 in [0, 1]. The first row is the top of the picture, y = 1.
@@ -114,18 +114,21 @@ def render(
 def coverage(middle: np.ndarray, settings: FrameSettings, blur: float) -> np.ndarray:
     """How much of each of the 51 pixels along one axis a square covers: middles (...) -> (..., 51),
     float32 in [0, 1]."""
-    offset = np.asarray(middle, dtype=np.float64)[..., None] - PIXEL_CENTERS
+    middle = np.asarray(middle, dtype=np.float64)[..., None]
     if settings.hard_edges:
-        # A pixel is white if its centre lies in the square. An edge may lie exactly on a pixel's
-        # centre: then the left pixel counts and the right one doesn't, so that every square is 10
-        # pixels wide. (1e-9 is more than a rounding error and less than anything one can see.)
-        covered = np.abs(offset - 1e-9) <= settings.half_width
-        share = covered.astype(np.float64)
+        # A pixel is white if its centre lies between the square's edges. Edges may fall exactly on
+        # pixel centres. Then only one of the two pixels may count, else that square would be wider
+        # than others, and rounding errors mustn't decide which. So both edges are moved a little,
+        # by more than a rounding error and less than anything one can see.
+        low = middle - settings.half_width - 1e-9
+        high = middle + settings.half_width - 1e-9
+        share = ((low < PIXEL_CENTERS) & (PIXEL_CENTERS < high)).astype(np.float64)
     else:
         # A pixel reaches half a pixel to either side of its centre. If that centre lies more than
         # half a pixel inside of the square's edge, all of it is covered; if more than half a pixel
         # outside, nothing; and on the edge itself, one half.
-        inside = settings.half_width - np.abs(offset)  # distance from the edge, positive inside
+        distance = np.abs(PIXEL_CENTERS - middle)
+        inside = settings.half_width - distance  # how far from the edge; positive inside
         share = np.clip(inside / PIXEL + 0.5, 0, 1)
     if blur > 0:  # a Gaussian in x and y is a product, too, so each axis can be blurred on its own
         share = gaussian_filter1d(share, blur, mode="constant")
@@ -166,12 +169,17 @@ def random_first_centers(
     unseen_radii: tuple[float, float] | None = None,
 ) -> np.ndarray:
     """Centres (n, 2) of n first frames. The radius of the circle is uniform in [center_range / 4,
-    center_range], without the radii between the two of unseen_radii; the angle is uniform."""
+    center_range], and the angle is uniform. No radius lies between the two of unseen_radii: so one
+    can find out later what a flow makes of circles that it was never trained on."""
     smallest, largest = center_range / 4, center_range
-    # The band that is left out, as far as it lies among the radii; by default it is empty.
-    low, high = np.clip(unseen_radii or (largest, largest), smallest, largest)
-    radius = rng.uniform(smallest, largest - (high - low), n)
-    radius[radius >= low] += high - low  # the larger ones jump over what is left out
+    if unseen_radii is None:
+        radius = rng.uniform(smallest, largest, n)
+    else:
+        # Draw from a range that is shorter by the band that is left out, and let the radii that fall
+        # into the band or beyond it jump over it.
+        low, high = np.clip(unseen_radii, smallest, largest)
+        radius = rng.uniform(smallest, largest - (high - low), n)
+        radius[radius >= low] += high - low
     angle = rng.uniform(0, 2 * np.pi, n)
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
 
@@ -185,6 +193,8 @@ def grid_centers(center_range: float, side: int = 21) -> np.ndarray:
 
 # ---------------------------------------------------------------------------------------------
 # Which turns a video may take
+#
+# They are named as on the command line: --turns 1 1 1 -1 is counter-clockwise in three of four videos.
 
 
 def distinct_turns(turns: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -216,7 +226,7 @@ def simplest_turns(turns: Sequence[int]) -> tuple[int, ...]:
     common = math.gcd(*times.values())
     in_order = sorted(times, key=lambda turn: (abs(turn), -turn))  # 0, 1, -1, 2, -2, 3, -3, 4
     simplest = [turn for turn in in_order for _ in range(times[turn] // common)]
-    if len(simplest) > 50:
+    if len(simplest) > 50:  # they will be part of a file's name
         raise ValueError("--turns needs more than 50 turns for these probabilities")
     return tuple(simplest)
 

@@ -12,7 +12,8 @@ one after the other as D = 7 d numbers. All that follows is meant for one given 
 
        x_t = t z + (1 - t) eps        t = 0 is noise, t = 1 is the video
 
-   As t runs from 0 to 1, x_t moves on a straight line. Its velocity is d x_t / dt = z - eps.
+   As t runs from 0 to 1, x_t moves on a straight line from the noise to the video. Its velocity, the
+   change of x_t per unit of t, is z - eps.
 
 2. A flow. We want to start with noise and move to a video, but we don't know to which one. Now many
    paths, from different noises to different videos, cross a point x at a time t. The trick of flow
@@ -24,18 +25,20 @@ one after the other as D = 7 d numbers. All that follows is meant for one given 
    the crowd changes at some place depends only on how many people per second pass there, which is
    the density times the mean velocity. So a second crowd in which everyone walks with the mean
    velocity of the place always has the same density as the first one: at t = 0 that of the noise,
-   and at t = 1 that of the videos. What is lost is only who came from where.
+   and at t = 1 that of the videos. What is lost is only who came from where. So this is how a video
+   will be generated, in sample.py: draw noise, and follow the velocity in small steps up to t = 1.
 
-3. A guess. From x_t = t z + (1 - t) eps follows z - eps = (z - x_t) / (1 - t). So
+3. A guess. The first equation says that eps = (x_t - t z) / (1 - t). Put that into z - eps, and you
+   get (z - x_t) / (1 - t). Take the mean over all z that are possible where x_t = x:
 
        velocity(x, t) = (posterior mean - x) / (1 - t),      posterior mean = E[z | x_t = x]
 
    The flow always walks towards the posterior mean: the average of all videos that x could still
-   become, each weighted with its probability.
+   become, each weighted with its probability. As x gets clearer, this average moves to one of them.
 
 4. A network. If one has to guess a random number and pays for the square of the error, the best guess
    is its mean. So a network that sees x_t (and t and frame 0) and is trained to predict z with squared
-   error learns the posterior mean, and that is all we need.
+   error learns the mean of z given what it sees: the posterior mean. That is all we need.
 
 In this project there is a rare luxury: the posterior mean is known. Only two videos can follow a
 frame 0, so the average has two terms, and Bayes' rule gives their weights. The file begins with this
@@ -101,7 +104,8 @@ class FlowSettings(AutoencoderSettings):
     unseen_radii: tuple[float, float] | None = None
     """Leave the circles with a radius between these two out of the flow's training."""
     latent_scale: float = 1.0
-    """Standard deviation of the latents, 0.01 to 100. That of the noise is 1."""
+    """Standard deviation that the latents are scaled to, 0.01 to 100. The noise has 1: the narrower
+    the latents, the longer they are hidden in it."""
     flow_steps: int = 1400
     """Training steps of the flow."""
     png: Path | None = None
@@ -175,13 +179,21 @@ def velocity(x: Tensor, t: Tensor, mean: Tensor) -> Tensor:
 
 
 def speciation_time(futures: Tensor) -> Tensor:
-    """t_S, (n,): the time at which it is being decided which future it will be (the speciation time
-    of arXiv:2402.18491). The noise shrinks as 1 - t while the two futures nearest to each other move
-    apart, t times their distance. At t_S = 1 / (1 + distance / 2) each of them is one standard
-    deviation of the noise away from the middle between them. With a single future it is 0."""
-    distance = torch.cdist(futures, futures)  # (n, k, k)
-    distance += torch.diag(torch.full((futures.shape[1],), torch.inf))  # not to itself
-    return 1 / (1 + distance.amin((1, 2)) / 2)
+    """t_S, (n,): the time about which it is decided which future it will be. (It is called speciation
+    time, since a crowd of samples splits there as a species does; arXiv:2402.18491.)
+
+    Take the two futures nearest to each other. In x_t they are t times their distance apart, so each is
+    t distance / 2 away from the middle between them, and the noise has the standard deviation 1 - t. The
+    two are equal at t_S = 1 / (1 + distance / 2). With a single future nothing is to be decided: the
+    distance stays infinite, and t_S is 0.
+    """
+    n, k, _ = futures.shape
+    nearest = torch.full((n,), torch.inf)
+    for i in range(k):
+        for j in range(i):
+            distance = (futures[:, i] - futures[:, j]).norm(dim=1)
+            nearest = torch.minimum(nearest, distance)
+    return 1 / (1 + nearest / 2)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -238,10 +250,13 @@ def possible_futures(space: LatentSpace, given_centers: np.ndarray) -> tuple[Ten
     """
     turns, probability = distinct_turns(space.settings.turns)
     first_centers, given_frames = given_centers[:, 0], given_centers.shape[1]
+    # All futures go through the same eight places of the circle. So these are encoded once, and each
+    # turn looks its places up.
     circle = space.encode(possible_orbits(first_centers, [1])[:, 0])  # (n, 8, d), place by place
     place = places(torch.zeros(len(turns), dtype=torch.long), torch.from_numpy(turns))  # (k, 8)
     videos = circle[:, place]  # (n, k, 8, d)
 
+    # Which futures agree with what is given? With frame 0 alone all do.
     orbits = possible_orbits(first_centers, turns)[:, :, :given_frames]
     agrees = np.isclose(orbits, given_centers[:, None], atol=1e-6).all((2, 3))  # (n, k)
     if not agrees.any(1).all():
@@ -257,45 +272,51 @@ def possible_futures(space: LatentSpace, given_centers: np.ndarray) -> tuple[Ten
 class FlowNetwork(nn.Module):
     """Predicts the posterior mean from x_t, t, and the latents of the given frames.
 
-    What does it have to imitate? In posterior(), expand |x - t z|^2 = |x|^2 - 2 t x.z + t^2 |z|^2. The
-    first term is the same for both futures. So is the last, because frames 1 to 7 of a video and of
-    the one with the opposite turn show the same places, in reverse order. What remains of the
-    logarithm of the odds is
+    What does it have to imitate? By posterior(), with two futures that are as probable beforehand,
+
+        log(p_ccw / p_cw) = (|x - t z_cw|^2 - |x - t z_ccw|^2) / (2 (1 - t)^2)
+
+    Expand the squares: |x - t z|^2 = |x|^2 - 2 t x.z + t^2 |z|^2. The first term is the same for both
+    futures. So is the last, because frames 1 to 7 of a video and of the one with the opposite turn
+    show the same places, in reverse order. What remains is
 
         log(p_ccw / p_cw) = t x . (z_ccw - z_cw) / (1 - t)^2
 
     a product of x and a difference that depends on the given frame. Layers that only add what they
     get from x and what they get from the given frame are bad at products. So here the given frame
     and the time, together called the context, multiply: a small network of their own turns them
-    into a scale and a shift for each feature of x (known as FiLM, arXiv:1709.07871), twice.
+    into a scale and a shift for each feature of x (known as FiLM, arXiv:1709.07871), twice. What needs
+    no product is added: the context also goes straight to the first and the last layer.
     """
 
     def __init__(self, settings: FlowSettings) -> None:
         super().__init__()
         self.latent_scale = settings.latent_scale
-        given = settings.embed_dim * settings.given_frames
-        video = settings.embed_dim * (NUM_FRAMES - settings.given_frames)
-        context = given + 1 + 2 * TIME_FREQUENCIES
-        first = nn.Linear(context, WIDTH)
+        n_given = settings.embed_dim * settings.given_frames
+        n_video = settings.embed_dim * (NUM_FRAMES - settings.given_frames)
+        n_context = n_given + 1 + 2 * TIME_FREQUENCIES
+        first = nn.Linear(n_context, WIDTH)
         self.modulation = nn.Sequential(
             first, nn.SiLU(), nn.Linear(WIDTH, WIDTH), nn.SiLU(), nn.Linear(WIDTH, 4 * WIDTH)
         )
-        # Start with larger weights for the given frames than PyTorch would: each unit of the first
-        # layer gets from them a sum with standard deviation 2. Large weights make for features that
-        # change quickly from one place to the next (compare arXiv:2006.10739), and the network fits
-        # the fine details of the map from the given frame to the video better.
+        # The map from the given frame to the video has to be exact to a part of a pixel. Networks learn
+        # features that change slowly with their input much sooner than those that change quickly
+        # (compare arXiv:2006.10739). So the weights for the given frames start several times larger
+        # than PyTorch would make them: what they add to each unit has a standard deviation of 2.
         with torch.no_grad():
-            first.weight[:, :given].normal_(std=2 / given**0.5)
-        self.input = nn.Linear(video + context, WIDTH)
+            first.weight[:, :n_given].normal_(std=2 / n_given**0.5)
+        self.input = nn.Linear(n_video + n_context, WIDTH)
+        # without weights of its own, because scale and shift come from the context
         self.norm = nn.LayerNorm(WIDTH, elementwise_affine=False)
         self.fc1 = nn.Linear(WIDTH, WIDTH)
         self.fc2 = nn.Linear(WIDTH, WIDTH)
-        self.out = nn.Linear(WIDTH + context, video)
+        self.out = nn.Linear(WIDTH + n_context, n_video)
         nn.init.zeros_(self.fc2.weight)  # h + fc2(...) starts as h plus a constant
 
     def forward(self, x: Tensor, t: Tensor, given: Tensor) -> Tensor:
         """x (n, D), t (n, 1), given (n, given_frames * d) -> posterior mean (n, D)."""
-        # Bring both to a size of about 1, at any --latent-scale. (By default this changes nothing.)
+        # Bring both to a size of about 1, at any --latent-scale. (By default this changes nothing. The
+        # exact size of x would be the root of the sum of squares; about is enough.)
         given = given / self.latent_scale
         x = x / (t * self.latent_scale + 1 - t)
         # Besides t itself the network gets a few waves of t, so that it can bend quickly over time.
@@ -316,7 +337,7 @@ class FlowNetwork(nn.Module):
 
 def random_times(n: int) -> Tensor:
     """Times (n, 1) to train at, in [0, 1]. They crowd at both ends: near 0, where it is decided
-    which future it will be, and near 1, where the loss weighs most.
+    which future it will be, and near 1, where the loss weighs up to 25 times as much.
 
     A quarter of them is u^3, with u uniform in [0, 1]: nearly half of these lie under 0.1. The others
     are 1 - u^2: nearly a third of these lie above 0.9.
@@ -398,14 +419,16 @@ def loss_by_time(network: FlowNetwork, space: LatentSpace) -> dict[str, list[flo
     x_t doesn't tell everything about z. So even the exact flow has a loss, the irreducible one, and
     no network can have less. What a network has beyond it is the excess: its squared distance from
     the exact flow. The three are related. Write network - z = (network - exact) + (exact - z) and
-    take the square. The product of the two brackets is zero on average, because exact - z averages
-    to zero at every x_t. So
+    take the square. The product of the two brackets is zero on average: at each x_t the first one is a
+    fixed number, and the second averages to zero, because exact is the mean of the z that are possible
+    there. So
 
         loss = irreducible + excess      (up to chance, with 1024 videos)
 
     Returns:
         Lists of ten: "t", the middles of the intervals; "loss", "irreducible" and "excess", per
-        number of the latent, divided by (1 - t)^2 as in the training (but with the floor 0.05).
+        number of the latent, divided by (1 - t)^2 as in the training. (The floor is smaller here,
+        0.05: it is only needed for the training to be calm, and spoils the measure a little.)
     """
     settings, n = space.settings, 1024
     rng = random_stream(settings.seed, "flow test")

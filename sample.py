@@ -6,9 +6,10 @@
 
 You need to have read flow.py: it explains where the velocity comes from.
 
-The sampler draws noise, which is x at t = 0, and walks along the velocity to t = 1. It can't walk
-along a curve. So it takes 50 straight steps (Euler steps): at each it asks the flow for the velocity
-where it is, and goes a 50th of the way that this velocity would take it.
+The sampler draws noise, which is x at t = 0, and follows the velocity to t = 1. The velocity changes
+from place to place and from time to time, so the way is a curve. The sampler goes it in 50 short
+straight steps (Euler steps): at each it asks the flow for the velocity where it is, and keeps to this
+velocity for a 50th of the time.
 
 The interesting part is not the finished video but the way to it, and so every step is kept. There are
 two ways to look at a step:
@@ -78,7 +79,8 @@ class SampleSettings(FlowSettings):
     steps: int = 50
     """Euler steps, 1 to 200."""
     show_steps: tuple[int, ...] = ()
-    """Steps that the film strips and the arrays show. If none is named: 0, 2/5 of all, and all."""
+    """Steps that the film strips and the arrays show. If none is named: 0, 2/5 of all, and all, which
+    are 0, 20 and 50 of 50, as in the post."""
     exact: bool = False
     """Sample with the exact posterior mean instead of the network's."""
     sample_seed: int = 0
@@ -121,13 +123,15 @@ def euler_steps(
 
     Since 1 - t = (steps - k) / steps, the two divisions by steps cancel, and it is a step towards the
     posterior mean: a share 1 / (steps - k) of what is left. The last step, k = steps - 1, takes all
-    that is left. So the walk ends on the last posterior mean, where both are the same.
+    that is left. So the walk ends on the last posterior mean, and at t = 1 state and posterior mean are
+    the same.
 
     Args:
         mean_at: the posterior mean, as a function of x (n, D) and t (n, 1).
         x: where to start, (n, D): noise.
         steps: how many equal steps lead from t = 0 to t = 1.
-        start: the number of the first step, if x isn't noise but the state of a later step.
+        start: the number of the first step, if x isn't noise but the state of a later step. (Only
+            study/ uses this.)
     """
     for k in range(start, steps):
         t = torch.full((len(x), 1), k / steps)
@@ -165,7 +169,10 @@ def sample(
     else:  # the network sees the given frames' latents, and nothing of the futures
         given = space.encode(given_centers).flatten(1)
         walk = euler_steps(lambda x, t: network(x, t, given), noise, steps)
-    states, means = zip(*walk)
+    states, means = [], []
+    for state, mean in walk:
+        states.append(state)
+        means.append(mean)
     return Samples(given_centers, torch.stack(states), torch.stack(means))
 
 
@@ -179,8 +186,8 @@ def random_given_centers(settings: FlowSettings, n: int, rng: np.random.Generato
 def given_centers_from(
     first_centers: np.ndarray, settings: FlowSettings, rng: np.random.Generator
 ) -> np.ndarray:
-    """The same for these first centres (n, 2). If a second frame is given, a random turn leads to
-    it."""
+    """Where the squares of the given frames are, (n, given_frames, 2), for n videos that begin at
+    first_centers (n, 2). If a second frame is given, a random turn leads to it."""
     turns, probability = distinct_turns(settings.turns)
     n = len(first_centers)
     taken = rng.choice(len(turns), size=n, p=probability)
@@ -227,7 +234,8 @@ def nearest_orbits(frames: np.ndarray, orbits: np.ndarray) -> tuple[np.ndarray, 
 
 
 def is_right(distance: np.ndarray) -> np.ndarray:
-    """Whether no frame is more than 1.5 pixels off: distances (n, f) in pixels -> (n,)."""
+    """Whether no frame is more than 1.5 pixels off: distances (n, f) in pixels -> (n,). (A square is 10
+    pixels wide; good videos are about a tenth of a pixel off, and bad ones many.)"""
     return np.all(distance <= 1.5, axis=1)
 
 
