@@ -12,11 +12,11 @@ from conftest import ROOT, centroid, run_process
 
 import explorer.__main__ as explorer
 import flow
-from data import PIXEL, orbits, random_first_centers
+from data import PIXEL, possible_orbits, random_first_centers
 from explorer.__main__ import LEVELS, ExplorerSettings, page
-from flow import FlowSettings, exact_flow
+from flow import FlowSettings, possible_futures, posterior_mean
 from sample import euler_steps
-from study.representing import ccw_fraction
+from study.measures import ccw_fraction
 
 COMMITTED = ROOT / "explorer/index.html"
 STEPS = [0, 2, 20, 50]
@@ -26,7 +26,7 @@ STEPS = [0, 2, 20, 50]
 def networks(learned, space_100):
     """Both dims: d = 2 with default settings, d = 100 with a short training of the flow."""
     settings = FlowSettings(embed_dim=100, flow_steps=200)
-    return {2: learned, 100: flow.train(settings, space_100.coder)}
+    return {2: learned, 100: flow.train(settings, space_100.autoencoder)}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def built(networks, tmp_path_factory) -> Path:
     """The page with these networks, as the command writes it."""
     path = tmp_path_factory.mktemp("explorer") / "index.html"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(flow, "load_or_train", lambda s: networks[s.embed_dim])
+        patch.setattr(flow, "trained_flow", lambda s: networks[s.embed_dim])
         explorer.main(ExplorerSettings(out=path))
     return path
 
@@ -73,14 +73,16 @@ def visit(chromium):
 @torch.no_grad()
 def sample_in_torch(network, space, first_center, noise, exact):
     """Frames (4, 2, 7, 51, 51) as [STEPS, state and posterior mean, frame], and q (51)."""
-    truth = exact_flow(space, first_center[None], torch.tensor([0]))
+    given_centers = first_center[None, None]
+    futures, prior = possible_futures(space, given_centers)
+    given = space.encode(given_centers).flatten(1)
 
-    def posterior_mean(x, t):
-        return truth.posterior_mean(x, t) if exact else network(x, truth.given, t)
+    def mean_at(x, t):
+        return posterior_mean(x, t, futures, prior) if exact else network(x, t, given)
 
-    states, means = zip(*euler_steps(posterior_mean, noise[None], 50))
+    states, means = zip(*euler_steps(mean_at, noise[None], 50))
     frames = [[space.decode(x[step])[0] for x in (states, means)] for step in STEPS]
-    return np.array(frames), torch.cat([ccw_fraction(truth, mean) for mean in means]).numpy()
+    return np.array(frames), torch.cat([ccw_fraction(mean, futures) for mean in means]).numpy()
 
 
 SAMPLE_IN_BROWSER = """([d, exact, first_center, noise, steps]) => {
@@ -97,8 +99,8 @@ SAMPLE_IN_BROWSER = """([d, exact, first_center, noise, steps]) => {
 def test_frames_and_q_are_those_of_torch(visit, built, networks, dim, exact):
     tab, ends, first_center = visit(built), set(), np.array([0.3, -0.5])
     random = torch.randn(7 * dim, generator=torch.Generator().manual_seed(0))
-    truth = exact_flow(networks[dim][1], first_center[None], torch.tensor([0]))
-    apart = torch.sub(*truth.continuations[0])
+    futures, _ = possible_futures(networks[dim][1], first_center[None, None])
+    apart = torch.sub(*futures[0])
     for push in (3, -3):  # towards either direction
         noise = random + push * apart / apart.norm()
         expected, expected_q = sample_in_torch(*networks[dim], first_center, noise, exact)
@@ -156,7 +158,7 @@ def test_drags_by_mouse_give_true_orbits(visit, dim):
         frames = np.array(json.loads(tab.evaluate(SHOWN_FRAMES))).reshape(8, 51, 51) / 255
         centers = centroid(frames)
         assert np.abs(centers[0] - target).max() < PIXEL
-        distance = np.linalg.norm(centers[1:] - orbits(target[None])[0, :, 1:], axis=-1)
+        distance = np.linalg.norm(centers[1:] - possible_orbits(target[None])[0, :, 1:], axis=-1)
         right += (distance.max(1) < 1.5 * PIXEL).any()
     print(f"d={dim}: {right} of 40 right")
     assert right >= 39
