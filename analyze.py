@@ -188,7 +188,13 @@ def measure_blobs(settings: FlowSettings) -> dict[str, Any]:
 
 def draw_blobs(numbers: dict[str, Any], pictures: dict[str, np.ndarray]) -> Figure:
     """For each d the first video, and below it the shares of frames with 0, 1, 2, 3+ squares over
-    the steps: means over the seeds, with a band of one standard deviation to either side."""
+    the steps: means over the seeds, with a band of one standard deviation to either side.
+
+    Args:
+        numbers: d -> "state" or "posterior mean" -> "mean" or "std" over the seeds, (51, 4), as
+            over_seeds() gives them.
+        pictures: d -> the state of one video at three steps, (3, 8, 51, 51).
+    """
     kinds = {"no square": GREY, "1 square": BLUE, "2 squares": ORANGE, "3 or more": RED}
     figure = Figure(figsize=(8.5, 5.5 * len(pictures)), layout="constrained")
     for part, (dim, picture) in zip(
@@ -258,8 +264,9 @@ class GeometrySettings(AnalyzeSettings):
 
 def cell_areas(latents: np.ndarray) -> np.ndarray:
     """Signed area of each cell of a grid of latents: (side, side, 2) -> (side - 1, side - 1). It is
-    half the cross product of the cell's two diagonals, and its sign changes when the cell is turned
-    over, as a sheet of paper is where it is folded."""
+    half the cross product of the cell's two diagonals (in the unit square these are (1, 1) and (-1, 1),
+    and the area is 1), and its sign changes when the cell is turned over, as a sheet of paper is where
+    it is folded."""
     diagonal = latents[1:, 1:] - latents[:-1, :-1]
     other = latents[1:, :-1] - latents[:-1, 1:]
     return (diagonal[..., 0] * other[..., 1] - diagonal[..., 1] * other[..., 0]) / 2
@@ -300,7 +307,13 @@ def measure_grid(settings: AutoencoderSettings) -> dict[str, Any]:
 def draw_geometry(
     numbers: dict[str, Any], pictures: dict[str, np.ndarray], ranges: Sequence[float]
 ) -> Figure:
-    """The latents of the grid for each recipe (down) and range (across), seed 0."""
+    """The latents of the grid for each recipe (down) and range (across), seed 0.
+
+    Args:
+        numbers: recipe and range -> "warp", "fold" or "tear" -> "seeds", one number for each seed.
+        pictures: recipe and range -> the latents of seed 0, (21, 21, 2).
+        ranges: those of the columns.
+    """
     figure = Figure((max(2.77 * len(ranges), 4), 6.6), layout="constrained")
     title = "Latents of a grid of squares, seed 0\n(left of each two: coloured by x, right: by y)"
     figure.suptitle(title, fontsize=11)

@@ -17,9 +17,9 @@ Two things are special here, and each can be switched off by an option:
 The decoder starts out affine. Later the video model will be undecided between two frames, and it
 will hand the decoder the mean of their latents. What is drawn then is up to the decoder: both squares
 at half their brightness, say, or one square halfway between them. Ours starts as an affine map (a
-matrix and a shift, but for a clip to [0, 1] at its end), and an affine map draws the mean of two
-latents as the mean of their two frames: both squares. The training bends it only as far as it has
-to. At d = 100 that is not far. At d = 2 it is, for there the mean of two latents is itself the latent
+matrix and a shift) with a clip to [0, 1] behind it. Before the clip, the mean of two latents becomes
+the mean of their two frames, which shows both squares. The training bends the map only as far as it
+has to. At d = 100 that is not far. At d = 2 it is, for there the mean of two latents is itself the latent
 of a square somewhere between, and has to be drawn as that one square.
 
 The training starts with blurred frames. Take a grid of squares and look where their latents lie in
@@ -167,8 +167,8 @@ class Autoencoder(nn.Module):
             nn.Flatten(),
             *fully_connected([features, *hidden, settings.embed_dim]),
         )
-        # There is no activation between the layers of the decoder, and its residual blocks start as
-        # the identity: this is what makes it start out affine.
+        # There is no activation between the layers of the decoder (but for those that --hidden-layers
+        # adds), and its residual blocks start as the identity: so it starts out affine.
         activation = nn.SiLU if settings.plain else nn.Identity
         self.decoder = nn.Sequential(
             *fully_connected([settings.embed_dim, *hidden, features]),

@@ -21,15 +21,19 @@ one after the other as D = 7 d numbers. All that follows is meant for one given 
 
        velocity(x, t) = E[z - eps | x_t = x]
 
-   Why is that right? Think of a crowd of people, each on their own straight path. How the density of
-   the crowd changes at some place depends only on how many people per second pass there, which is
-   the density times the mean velocity. So a second crowd in which everyone walks with the mean
-   velocity of the place always has the same density as the first one: at t = 0 that of the noise,
-   and at t = 1 that of the videos. What is lost is only who came from where. So this is how a video
+   Why is that right? Think of a crowd of people, each on their own straight path. How dense the crowd
+   gets at some place depends on how many come and how many leave per second, and how many pass any
+   line is the density there times the mean velocity there. Now let a second crowd start with the
+   same density, in which everyone walks with the mean velocity of the place. As many come and as
+   many leave, so its density remains that of the first crowd: at t = 0 that of the noise, and at
+   t = 1 that of the videos. What is lost is only who came from where. So this is how a video
    will be generated, in sample.py: draw noise, and follow the velocity in small steps up to t = 1.
 
-3. A guess. The first equation says that eps = (x_t - t z) / (1 - t). Put that into z - eps, and you
-   get (z - x_t) / (1 - t). Take the mean over all z that are possible where x_t = x:
+3. A guess. The first equation says that eps = (x_t - t z) / (1 - t). So
+
+       z - eps = ((1 - t) z - x_t + t z) / (1 - t) = (z - x_t) / (1 - t)
+
+   Take the mean over all z that are possible where x_t = x:
 
        velocity(x, t) = (posterior mean - x) / (1 - t),      posterior mean = E[z | x_t = x]
 
@@ -89,7 +93,7 @@ TIME_FREQUENCIES = 4
 LEARNING_RATE = 5e-3
 BATCH_SIZE = 256
 NUM_ORBITS = 1024  # circles that the training videos run on
-FLOOR = 0.2  # the loss is divided by (1 - t)^2, but by no less than this number squared
+FLOOR = 0.2  # least 1 - t in the loss; see train()
 
 
 @dataclass(frozen=True)
@@ -182,10 +186,11 @@ def speciation_time(futures: Tensor) -> Tensor:
     """t_S, (n,): the time about which it is decided which future it will be. (It is called speciation
     time, since a crowd of samples splits there as a species does; arXiv:2402.18491.)
 
-    Take the two futures nearest to each other. In x_t they are t times their distance apart, so each is
-    t distance / 2 away from the middle between them, and the noise has the standard deviation 1 - t. The
-    two are equal at t_S = 1 / (1 + distance / 2). With a single future nothing is to be decided: the
-    distance stays infinite, and t_S is 0.
+    Take the two futures nearest to each other. In x_t they are t times their distance apart, so each
+    lies t distance / 2 away from the middle between them. The noise has the standard deviation 1 - t.
+    While that is larger, x_t may well lie on the wrong side of the middle; when it is smaller, hardly
+    any more. The two lengths, t distance / 2 and 1 - t, are equal at t_S = 1 / (1 + distance / 2). With
+    a single future nothing is to be decided: the distance stays infinite, and t_S is 0.
     """
     n, k, _ = futures.shape
     nearest = torch.full((n,), torch.inf)
@@ -285,8 +290,10 @@ class FlowNetwork(nn.Module):
     a product of x and a difference that depends on the given frame. Layers that only add what they
     get from x and what they get from the given frame are bad at products. So here the given frame
     and the time, together called the context, multiply: a small network of their own turns them
-    into a scale and a shift for each feature of x (known as FiLM, arXiv:1709.07871), twice. What needs
-    no product is added: the context also goes straight to the first and the last layer.
+    into a scale and a shift for each feature of x (known as FiLM, arXiv:1709.07871). This is done
+    twice: the first product is for the odds above, and the second because the odds then choose
+    between videos that depend on the given frame, too. The mean of both videos depends on nothing
+    else, and needs no product: so the context also goes straight to the last layer.
     """
 
     def __init__(self, settings: FlowSettings) -> None:
@@ -337,7 +344,7 @@ class FlowNetwork(nn.Module):
 
 def random_times(n: int) -> Tensor:
     """Times (n, 1) to train at, in [0, 1]. They crowd at both ends: near 0, where it is decided
-    which future it will be, and near 1, where the loss weighs up to 25 times as much.
+    which future it will be, and near 1, where errors count most (train() says why).
 
     A quarter of them is u^3, with u uniform in [0, 1]: nearly half of these lie under 0.1. The others
     are 1 - u^2: nearly a third of these lie above 0.9.
@@ -358,7 +365,8 @@ def random_latent_videos(
     """
     orbit = torch.randint(len(orbit_latents), (n,))
     start = torch.randint(NUM_FRAMES, (n,))
-    # A uniform number falls between the sums of the probabilities of the turns before and up to one.
+    # Cut the line from 0 to 1 into pieces as long as the probabilities of the turns. A uniform random
+    # number falls into one of the pieces.
     turn = turns[torch.searchsorted(probability.cumsum(0), torch.rand(n))]
     return orbit_latents[orbit[:, None], places(start, turn)]
 
@@ -393,8 +401,8 @@ def train(settings: FlowSettings, autoencoder: Autoencoder) -> tuple[FlowNetwork
 
         # The network predicts z, but what we need to be right is the velocity. The predicted one is
         # (mean - x) / (1 - t) and that of the path (z - x) / (1 - t): so the error of the velocity is
-        # (mean - z) / (1 - t). Near t = 1 that divisor would let a few videos outweigh all others,
-        # and so it has a floor. This doesn't change what the best network is: at each t separately
+        # (mean - z) / (1 - t). Near t = 1 this divisor would let a few videos outweigh all others,
+        # and so it has a floor, 0.2: the squared error weighs at most 1 / 0.2^2 = 25 times. This doesn't change what the best network is: at each t separately
         # the posterior mean has the least squared error, however much that t weighs.
         mean = network(x, t, given)
         loss = ((mean - z) ** 2 / (1 - t).clamp_min(FLOOR) ** 2).mean()
@@ -427,8 +435,7 @@ def loss_by_time(network: FlowNetwork, space: LatentSpace) -> dict[str, list[flo
 
     Returns:
         Lists of ten: "t", the middles of the intervals; "loss", "irreducible" and "excess", per
-        number of the latent, divided by (1 - t)^2 as in the training. (The floor is smaller here,
-        0.05: it is only needed for the training to be calm, and spoils the measure a little.)
+        number of the latent, divided by (1 - t)^2 as in the training (with a floor of 0.05).
     """
     settings, n = space.settings, 1024
     rng = random_stream(settings.seed, "flow test")

@@ -130,8 +130,8 @@ def euler_steps(
         mean_at: the posterior mean, as a function of x (n, D) and t (n, 1).
         x: where to start, (n, D): noise.
         steps: how many equal steps lead from t = 0 to t = 1.
-        start: the number of the first step, if x isn't noise but the state of a later step. (Only
-            study/ uses this.)
+        start: the number of the first step, if x isn't noise but the state of a later step. (Only the
+            study in study/ uses this.)
     """
     for k in range(start, steps):
         t = torch.full((len(x), 1), k / steps)
