@@ -344,7 +344,7 @@ def test_measure_keeps_the_order_and_passes_on_only_notes(capfd):
     out, err = capfd.readouterr()
     assert out == "" and "progress" not in err
     assert [line for line in err.splitlines() if "note" in line] == [
-        "note: 0 is old (and 1 more networks)"
+        "note: 0 is old (and the same for 1 more)"
     ]
 
 
