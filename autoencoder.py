@@ -1,6 +1,6 @@
 """Stage 2 of 5: the autoencoder. It squeezes each frame to d numbers and draws it again.
 
-    python autoencoder.py --embed-dim 2             # trains d = 2; about 10 seconds
+    python autoencoder.py --embed-dim 2             # trains d = 2; about 15 seconds
     python autoencoder.py --png reconstructions.png # the same network: what it draws
 
 You need to know what a convolution is, and how a PyTorch training loop looks.
