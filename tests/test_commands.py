@@ -869,6 +869,25 @@ def test_what_counts_as_an_edit_of_the_training(place, edit, copies):
     assert changed == [[place] if of_both else [], [place] if place else []]
 
 
+@pytest.mark.parametrize(
+    ("place", "old", "form"),
+    [
+        ("LEAK in autoencoder.py", r"^LEAK = 0.01", "LEAK: float = {}"),
+        ("LEAK in autoencoder.py", r"^LEAK = 0.01", "LEAK, OTHER = {}, 1"),
+        # the first line of a method that has no docstring
+        ("ResidualBlock in autoencoder.py", r"self.conv1 = nn", "int({})\n        self.conv1 = nn"),
+    ],
+)
+def test_an_edit_counts_however_the_code_is_written(place, old, form, copies):
+    copies.edit("autoencoder", old, form.format(3))
+    if "conv1" in old:
+        copies.edit("autoencoder", r"super\(\).__init__\(\)\n        int\(3\)", "int(3)")
+    before = training_code("autoencoder")
+    copies.edit("autoencoder", re.escape(form.format(3)), form.format(4))
+    after = training_code("autoencoder")
+    assert place in [name for name in before if before[name] != after[name]]
+
+
 def test_the_training_code_is_all_that_a_training_runs_through():
     names = {place.split(" in ")[0] for place in training_code("flow", "autoencoder")}
     assert names > {"render", "coverage", "LEAK", "EARLY_LEAK", "ResidualBlock", "BATCH_SIZE"}
