@@ -290,10 +290,16 @@ class FlowNetwork(nn.Module):
     a product of x and a difference that depends on the given frame. Layers that only add what they
     get from x and what they get from the given frame are bad at products. So here the given frame
     and the time, together called the context, multiply: a small network of their own turns them
-    into a scale and a shift for each feature of x (known as FiLM, arXiv:1709.07871). This is done
-    twice: the first product is for the odds above, and the second because the odds then choose
-    between videos that depend on the given frame, too. The mean of both videos depends on nothing
-    else, and needs no product: so the context also goes straight to the last layer.
+    into a scale and a shift for each feature of x (known as FiLM, arXiv:1709.07871).
+
+    This is done twice. Written with the mean of both videos and their difference, what is wanted is
+
+        posterior mean = (z_ccw + z_cw) / 2 + (p_ccw - p_cw) (z_ccw - z_cw) / 2
+
+    The first product is the one in the odds above. The second one is that of what follows from the
+    odds, p_ccw - p_cw, with the difference, which again depends on the given frame. And the first
+    term depends on the given frame alone and needs no product: so the context also goes straight to
+    the last layer.
     """
 
     def __init__(self, settings: FlowSettings) -> None:
@@ -343,8 +349,8 @@ class FlowNetwork(nn.Module):
 
 
 def random_times(n: int) -> Tensor:
-    """Times (n, 1) to train at, in [0, 1]. They crowd at both ends: near 0, where it is decided
-    which future it will be, and near 1, where errors count most (train() says why).
+    """Times (n, 1) to train at, in [0, 1]. They crowd at both ends: near 0, where at large d it is
+    decided which future it will be, and near 1, where errors count most (train() says why).
 
     A quarter of them is u^3, with u uniform in [0, 1]: nearly half of these lie under 0.1. The others
     are 1 - u^2: nearly a third of these lie above 0.9.
