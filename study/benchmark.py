@@ -20,13 +20,13 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
 
-from analyze import BLUE, GREEN, SweepSettings, count_blobs, over_seeds
+from analyze import BLUE, GREEN, SweepSettings, count_blobs
 from autoencoder import Autoencoder, AutoencoderSettings, evaluate
 from data import PIXEL, possible_orbits, random_stream, render
 from flow import FlowNetwork, FlowSettings, LatentSpace, loss_by_time, trained_flow
 from sample import decode_videos, is_right, nearest_orbits, random_given_centers, sample
-from study import command
 from study.measures import APART, FRAMES
+from study.question import Numbers, Pictures, Runs, command
 
 
 @torch.no_grad()
@@ -95,16 +95,16 @@ def from_nothing(settings: FlowSettings) -> dict[str, Any]:
     return {"seconds to GIF": seconds} | quality(network, space)
 
 
-def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
-    """Time and quality, and a figure of the times."""
-    numbers = {}
+def analysis(settings: SweepSettings) -> Runs:
+    """Time and quality of each seed."""
+    runs = {}
     for dim in (2, 100):
         jobs = tqdm(settings.flows(embed_dim=dim), desc=f"d = {dim}", unit="seed")
-        numbers[f"d = {dim}"] = over_seeds([from_nothing(job) for job in jobs])
-    return numbers, draw(numbers)
+        runs[f"d = {dim}"] = [from_nothing(job) for job in jobs]
+    return runs
 
 
-def draw(numbers: dict[str, Any]) -> Figure:
+def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     """The time of each seed."""
     figure = Figure((8.3, 2), layout="constrained")
     plot = figure.subplots()
@@ -117,4 +117,4 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 if __name__ == "__main__":
-    command(analysis, "benchmark")
+    command("benchmark", analysis, draw)

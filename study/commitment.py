@@ -42,8 +42,8 @@ from flow import (
     trained_flow,
 )
 from sample import euler_steps, random_given_centers, sample
-from study import command, means
 from study.measures import ccw_fraction, true_videos
+from study.question import Numbers, Pictures, Runs, command
 
 STEPS = 50
 TIMES = [k / STEPS for k in range(45)]
@@ -151,7 +151,7 @@ def measure_both(settings: FlowSettings) -> dict[str, Any]:
     return decided(network, space) | kept
 
 
-def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
+def analysis(settings: SweepSettings) -> Runs:
     """Over dimension, latent scale and training length."""
     cases = {f"d = {dim}": settings.flows(embed_dim=dim) for dim in DIMS}
     for dim, scale in SCALES:
@@ -165,11 +165,10 @@ def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
     others = {name: jobs for name, jobs in cases.items() if name not in BRANCHED}
     runs = measure(measure_both, branched, settings.dask)
     runs |= measure(measure_decided, others, settings.dask)
-    numbers = means({name: runs[name] for name in cases})
-    return numbers, draw(numbers)
+    return {name: runs[name] for name in cases}
 
 
-def draw(numbers: dict[str, Any]) -> Figure:
+def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     """Predicted against measured times, with named points; and the branches that keep their way."""
     figure = Figure((8.3, 4.6), layout="constrained")
     line, branching = figure.subplots(1, 2)
@@ -217,4 +216,4 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 if __name__ == "__main__":
-    command(analysis, "commitment")
+    command("commitment", analysis, draw)

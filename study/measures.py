@@ -18,8 +18,19 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from analyze import ORANGE, find_blobs
-from data import FRAME_SIZE, NUM_FRAMES, PIXEL, FrameSettings, distinct_turns, possible_orbits, tile
-from flow import LatentSpace, possible_futures
+from autoencoder import encode_squares, trained_autoencoder
+from data import (
+    FRAME_SIZE,
+    NUM_FRAMES,
+    PIXEL,
+    FrameSettings,
+    distinct_turns,
+    possible_orbits,
+    random_first_centers,
+    random_stream,
+    tile,
+)
+from flow import NUM_ORBITS, FlowSettings, LatentSpace, possible_futures
 from sample import Samples
 
 # The frames in which the two directions differ: all but frame 0, which is given, and frame 4.
@@ -30,6 +41,7 @@ APART = 0.4
 MIN_RADIUS = 0.55
 # A blob is at a place if its middle is nearer to it than a quarter of a square's side.
 TOLERANCE = 0.1
+MOSTLY_CCW = (1, 1, 1, 1, -1)  # turns: 80 % of the videos run counter-clockwise
 SKY = "#56B4E9"  # the lighter blue of Okabe and Ito, for outlines on black
 
 
@@ -126,6 +138,25 @@ def draw_marked(plot: Axes, frames: np.ndarray, places: np.ndarray) -> None:
             row = (1 - y) / PIXEL + 1
             plot.plot(column + outline[:, 0], row + outline[:, 1], line, color=color, lw=1)
     plot.set(xticks=[], yticks=[])
+
+
+# ---------------------------------------------------------------------------------------------
+# Latents without a flow
+
+
+@torch.no_grad()
+def latent_space(settings: FlowSettings) -> LatentSpace:
+    """The latent space that a flow of these settings would have, without training one: the latents
+    of its training circles have mean 0 and standard deviation --latent-scale in each coordinate."""
+    autoencoder = trained_autoencoder(settings)
+    rng = random_stream(settings.seed, "flow training")
+    first_centers = random_first_centers(
+        NUM_ORBITS, rng, settings.center_range, settings.unseen_radii
+    )
+    circles = possible_orbits(first_centers, [1])[:, 0]  # (circles, 8, 2)
+    latents = encode_squares(autoencoder, circles, settings)  # (circles, 8, d)
+    mean, std = latents.mean((0, 1)), latents.std((0, 1)).clamp_min(1e-6)
+    return LatentSpace(autoencoder, mean, std, settings)
 
 
 # ---------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ calibrated says less: a q that were always 1/2 would be calibrated, too.)
 
 Whether two squares are seen in that mean is up to the decoder alone. It is asked, without any flow,
 what it draws for the midpoint of two latents, which is what a right flow outputs at step 0. Both are
-measured for four dimensions, without and with two hidden layers before and behind the latent.
+measured for three dimensions, without and with two hidden layers before and behind the latent.
 """
 
 from typing import Any
@@ -23,12 +23,19 @@ from autoencoder import Autoencoder, AutoencoderSettings, encode_squares
 from data import distinct_turns, possible_orbits, random_first_centers, random_stream
 from flow import FlowNetwork, FlowSettings, LatentSpace, posterior, speciation_time, trained_flow
 from sample import random_given_centers, sample
-from study import command, means
-from study.measures import APART, FRAMES, MIN_RADIUS, ccw_fraction, reliability, true_videos
+from study.measures import (
+    APART,
+    FRAMES,
+    MIN_RADIUS,
+    MOSTLY_CCW,
+    ccw_fraction,
+    reliability,
+    true_videos,
+)
+from study.question import Numbers, Pictures, Runs, command
 
-DIMS = (2, 4, 16, 100)
+DIMS = (2, 16, 100)
 DEPTHS = (0, 2)
-MOSTLY_CCW = (1, 1, 1, 1, -1)  # turns: 80 % run counter-clockwise
 
 
 @torch.no_grad()
@@ -133,8 +140,8 @@ def measure_squares_at_step_0(settings: FlowSettings) -> dict[str, Any]:
     return squares_at_step_0(*trained_flow(settings))
 
 
-def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
-    """Four dimensions times two depths, and controls at d = 2 and 100."""
+def analysis(settings: SweepSettings) -> Runs:
+    """Three dimensions times two depths, and controls at d = 2 and 100."""
     cases = {
         f"d = {dim}, {depth} hidden": settings.flows(embed_dim=dim, hidden_layers=depth)
         for depth in DEPTHS
@@ -143,22 +150,20 @@ def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
     uneven, given = {}, {}
     for dim in (2, 100):
         cases[f"d = {dim}, plain"] = settings.flows(embed_dim=dim, **RECIPES["plain"])
-        uneven[f"d = {dim}"] = settings.flows(embed_dim=dim, turns=MOSTLY_CCW)
-        given[f"d = {dim}"] = settings.flows(embed_dim=dim, given_frames=2)
-    numbers = {
-        "cases": means(measure(measure_all, cases, settings.dask)),
-        "80 % ccw": means(measure(measure_calibration, uneven, settings.dask)),
-        "two given frames": means(measure(measure_squares_at_step_0, given, settings.dask)),
-    }
-    return numbers, draw(numbers)
+        uneven[f"d = {dim}, 80 % ccw"] = settings.flows(embed_dim=dim, turns=MOSTLY_CCW)
+        given[f"d = {dim}, two given frames"] = settings.flows(embed_dim=dim, given_frames=2)
+    return (
+        measure(measure_all, cases, settings.dask)
+        | measure(measure_calibration, uneven, settings.dask)
+        | measure(measure_squares_at_step_0, given, settings.dask)
+    )
 
 
-def draw(numbers: dict[str, Any]) -> Figure:
+def draw(cases: Numbers, pictures: Pictures) -> Figure:
     """How far q is from the exact posterior; how often it was right; and what is seen, against the
     decoder's midpoints."""
     figure = Figure((11.5, 4.3), layout="constrained")
     distance, right, seen = figure.subplots(1, 3)
-    cases = numbers["cases"]
     depths = list(zip(DEPTHS, ("black", RED), "o^", strict=True))
 
     for depth, color, marker in depths:
@@ -183,7 +188,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
     for dim, color in ((2, GREEN), (100, BLUE)):
         for share, marker, value in (
             (50, "o", cases[f"d = {dim}, 0 hidden"]),
-            (80, "s", numbers["80 % ccw"][f"d = {dim}"]),
+            (80, "s", cases[f"d = {dim}, 80 % ccw"]),
         ):
             videos, q, ccw = (
                 np.array(value[f"bins: {name}"]["mean"])
@@ -213,7 +218,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
         value = cases[f"d = {dim}, 0 hidden"]
         point = value["midpoints with two"]["mean"], value["with two or more"]["mean"]
         seen.annotate(f"{dim}", point, (6, -10), textcoords="offset points")
-    given = [numbers["two given frames"]["d = 100"]["with two or more"]["mean"]]
+    given = [cases["d = 100, two given frames"]["with two or more"]["mean"]]
     midpoint = [cases["d = 100, 0 hidden"]["midpoints with two"]["mean"]]
     seen.plot(midpoint, given, "D", color=ORANGE, label="d = 100, two given frames")
     seen.set_xlim(-0.05, 1.12)
@@ -225,4 +230,4 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 if __name__ == "__main__":
-    command(analysis, "representing")
+    command("representing", analysis, draw)

@@ -31,7 +31,7 @@ from analyze import (
 )
 from autoencoder import AutoencoderSettings
 from data import grid_centers
-from study import command, means
+from study.question import Numbers, Pictures, Runs, command
 
 TEAR_RECIPES = RECIPES | {"plain, hard edges": {**RECIPES["plain"], "hard_edges": True}}
 SMALL_RECIPES = ("no blur", "plain")  # those that tear by themselves
@@ -55,12 +55,12 @@ def measure_tearing(settings: AutoencoderSettings) -> dict[str, Any]:
     """measure_grid(), and "folds" and "cut straight", 0 or 1: any cell is turned over; at least 5 %
     are, and their straightness() is at least 0.95."""
     result = measure_grid(settings)
-    areas = cell_areas(result["picture"])
+    areas = cell_areas(result.pop("picture"))
     cut = result["fold"] >= 0.05 and straightness(areas) >= 0.95
     return result | {"folds": float(result["fold"] > 0), "cut straight": float(cut)}
 
 
-def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
+def analysis(settings: SweepSettings) -> Runs:
     """Every recipe at three ranges; small squares for the two recipes that tear by themselves."""
     many = replace(settings, seeds=min(100, 4 * settings.seeds))
     cases = {
@@ -72,13 +72,10 @@ def analysis(settings: SweepSettings) -> tuple[dict[str, Any], Figure]:
         for half in (center_range / 2 for center_range in RANGES):
             name = f"{recipe}, half width 0.1, range {half}"
             cases[name] = settings.flows(center_range=half, half_width=0.1, **RECIPES[recipe])
-    runs = measure(measure_tearing, cases, settings.dask)
-    folding = {name: sum(v["folds"] for v in seeds) for name, seeds in runs.items()}
-    numbers = means(runs, keep="warp") | {"seeds that fold": folding}
-    return numbers, draw(numbers)
+    return measure(measure_tearing, cases, settings.dask)
 
 
-def draw(numbers: dict[str, Any]) -> Figure:
+def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     """Share of the seeds that fold, and every seed's warp, over range / half width."""
     figure = Figure((8.3, 5), layout="constrained")
     folding, warping = figure.subplots(1, 2)
@@ -113,4 +110,4 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 if __name__ == "__main__":
-    command(analysis, "tearing")
+    command("tearing", analysis, draw)
