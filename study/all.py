@@ -10,14 +10,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import analyze
-from analyze import BlobsSettings, GeometrySettings, SweepSettings, write
+from analyze import BlobsSettings, GeometrySettings, SweepSettings
 from autoencoder import restrict
 from data import run
-from study import benchmark, commitment, dimension, opening, representing, tables, tearing
+from study import opening, pages
+from study.question import QuestionSettings, answer
 
 
 @dataclass(frozen=True)
-class AllSettings(SweepSettings):
+class AllSettings(QuestionSettings):
     """Make everything again."""
 
     out_dir: Path = Path("figures")
@@ -26,18 +27,18 @@ class AllSettings(SweepSettings):
 
 
 def main(settings: AllSettings) -> None:
-    """One after the other. Each uses the trained networks of those before it."""
+    """One after the other. Each uses the trained networks of those before it. The benchmark comes
+    first, and alone, because it measures times."""
     shared = restrict(settings, SweepSettings)
-    write(benchmark.analysis, shared, "benchmark")  # first, and alone: it measures times
-    analyze.main(BlobsSettings(**asdict(shared)))
-    analyze.main(GeometrySettings(**asdict(shared)))
-    write(representing.analysis, shared, "representing")
-    write(dimension.analysis, shared, "dimension")
-    write(commitment.analysis, shared, "commitment")
-    write(tearing.analysis, shared, "tearing")
-    opening.main(shared)
+    for name, question in pages.QUESTIONS.items():
+        answer(name, question.analysis, question.draw, settings)
+        if name == "benchmark" and not settings.redraw:
+            analyze.main(BlobsSettings(**asdict(shared)))
+            analyze.main(GeometrySettings(**asdict(shared)))
+    if not settings.redraw:
+        opening.main(shared)
     if settings.out_dir == AllSettings.out_dir:
-        tables.main(tables.TablesSettings())
+        pages.main(pages.PagesSettings())
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from data import PIXEL, possible_orbits, random_stream, render
 from flow import FlowNetwork, FlowSettings, LatentSpace, loss_by_time, trained_flow
 from sample import decode_videos, is_right, nearest_orbits, random_given_centers, sample
 from study.measures import APART, FRAMES
-from study.question import Numbers, Pictures, Runs, command
+from study.question import Numbers, Pictures, Runs, command, markdown_table, percent, spread
 
 
 @torch.no_grad()
@@ -114,6 +114,36 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     plot.set(xlabel="seconds, each seed", xlim=(0, None), ylim=(-0.5, 1.5))
     plot.set_title("From an empty folder to a GIF")
     return figure
+
+
+def texts(numbers: Numbers) -> dict[str, str]:
+    """The times, and a table of the quality."""
+    two, hundred = numbers["d = 2"], numbers["d = 100"]
+    rows = []
+    for label, name, form in (
+        ("seconds from an empty folder to the GIF", "seconds to GIF", "%.0f"),
+        ("mean squared error of the autoencoder", "mean squared error", "%.1e"),
+        ("spread of the brightness inside squares", "spread inside squares", "%.4f"),
+        ("mean excess loss of the flow", "mean excess loss", "%.4f"),
+        ("videos right, learned flow", "learned: videos right", "%.4f"),
+        (
+            "median error of a square's centre, learned, px",
+            "learned: median centre error, px",
+            "%.3f",
+        ),
+        ("the same with the exact flow, px", "exact: median centre error, px", "%.3f"),
+        ("one square, the step with the fewest", "one square, worst step", "%.3f"),
+    ):
+        rows.append([label, spread(two[name], form), spread(hundred[name], form)])
+    return {
+        "table": markdown_table(["", "d = 2", "d = 100"], rows),
+        "seconds, d = 2": f"{two['seconds to GIF']['mean']:.0f}",
+        "seconds, d = 100": f"{hundred['seconds to GIF']['mean']:.0f}",
+        "videos right, d = 2": percent(two["learned: videos right"]),
+        "videos right, d = 100": percent(hundred["learned: videos right"]),
+        "exact: videos right, d = 2": percent(two["exact: videos right"]),
+        "exact: videos right, d = 100": percent(hundred["exact: videos right"]),
+    }
 
 
 if __name__ == "__main__":

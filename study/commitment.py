@@ -43,7 +43,7 @@ from flow import (
 )
 from sample import euler_steps, random_given_centers, sample
 from study.measures import ccw_fraction, true_videos
-from study.question import Numbers, Pictures, Runs, command
+from study.question import Numbers, Pictures, Runs, command, markdown_table, spread
 
 STEPS = 50
 TIMES = [k / STEPS for k in range(45)]
@@ -213,6 +213,24 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     branching.set_title("Fresh noise still turns some videos at $t_S$,\nfewer at twice that time")
     branching.legend(loc="lower right")
     return figure
+
+
+def texts(numbers: Numbers) -> dict[str, str]:
+    """A table of the times, and what branches() shows at t_S and at twice t_S."""
+    rows = [
+        [
+            case,
+            spread(value["t_S"], "%.3f"),
+            spread(value["half a bit, exact"], "%.3f"),
+            spread(value["half a bit, learned"], "%.3f"),
+        ]
+        for case, value in numbers.items()
+        if case not in ("d = 2, 300 steps", "d = 100, 300 steps", "d = 2, scale 0.5")
+    ]
+    head = ["case", "t_S", "half a bit left, exact flow", "half a bit left, learned flow"]
+    return {"table": markdown_table(head, rows)} | {
+        f"t_S, {case}": f"{numbers[case]['t_S']['mean']:.2f}" for case in ("d = 2", "d = 100")
+    }
 
 
 if __name__ == "__main__":

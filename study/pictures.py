@@ -32,6 +32,7 @@ from data import (
 )
 from sample import centers_of_light, nearest_orbits
 from study.measures import FRAMES, TOLERANCE, blobs_at, control_places, light_at, turned
+from study.question import markdown_table
 
 VIDEOS = {d: [f"dim_{d}_step_{step}.png" for step in (0, 20, 50)] for d in (2, 100)}
 GRIDS = {0.2: "bottleneck_0d2.png", 0.4: "bottleneck_0d4.png", 0.8: "bottleneck_0d8.png"}
@@ -221,6 +222,56 @@ def measure_pictures(folder: Path) -> dict[str, Any]:
         latents = read_latents(folder / name)
         numbers[f"range {center_range}"] = measure_latents(latents, grid_centers(center_range))
     return numbers
+
+
+def texts(numbers: dict[str, Any]) -> dict[str, str]:
+    """What the pages tell of the pictures: two tables, and the light at the places."""
+    two, hundred = numbers["d = 2"], numbers["d = 100"]
+
+    def told(value: Any) -> str:
+        return " ".join(map(str, value)) if isinstance(value, list) else f"{value:g}"
+
+    rows = [
+        [label, told(two[name]), told(hundred[name])]
+        for label, name in (
+            ("squares in frames 1 to 7, step 0", "squares, step 0"),
+            ("squares in frames 1 to 7, step 20", "squares, step 20"),
+            ("squares in frames 1 to 7, step 50", "squares, step 50"),
+            (
+                "finished squares, median distance from their orbit, px",
+                "px from the orbit, step 50, median",
+            ),
+            ("finished squares at their place, of 6", "at their place, step 50, of 6"),
+            ("extra squares of step 20 at the other place", "extra squares at the other place"),
+            (
+                "extra bright pixels that were bright at step 0",
+                "extra pixels, bright at step 0 in the same frame",
+            ),
+            ("the same, in other frames (null)", "extra pixels, bright at step 0 in other frames"),
+        )
+    ]
+    ranges = [numbers[f"range {r}"] for r in GRIDS]
+    grid_rows = [
+        [label, *(told(value[name]) for value in ranges)]
+        for label, name in (
+            ("dots found, of 441", "dots of 441"),
+            ("warp", "warp"),
+            ("share of cells turned over", "fold"),
+            ("longest edge over the median edge", "tear"),
+        )
+    ]
+    return {
+        "table": markdown_table(["the post's own picture", "d = 2", "d = 100"], rows),
+        "second table": markdown_table(
+            ["the post's own grid", "range 0.2", "range 0.4", "range 0.8"], grid_rows
+        ),
+        "light at the other place": f"{hundred['light at the other place']:.2f}",
+        "light at the controls": f"{hundred['light at the controls']:.2f}",
+        "light at the taken place": f"{hundred['light at the taken place']:.2f}",
+        "turned circles": f"{hundred['turned circles with as much light, of 72']} of 72",
+        "squares at their place": f"{hundred['at their place, step 50, of 6']} of 6",
+        "warps": ", ".join(f"{value['warp']:.3f}" for value in ranges),
+    }
 
 
 def main(settings: PicturesSettings) -> None:

@@ -32,7 +32,7 @@ from study.measures import (
     reliability,
     true_videos,
 )
-from study.question import Numbers, Pictures, Runs, command
+from study.question import Numbers, Pictures, Runs, command, markdown_table, percent, spread
 
 DIMS = (2, 16, 100)
 DEPTHS = (0, 2)
@@ -227,6 +227,44 @@ def draw(cases: Numbers, pictures: Pictures) -> Figure:
     seen.set_title("What is seen is what the decoder\ndraws for midpoints (numbers: d)")
     seen.legend()
     return figure
+
+
+def texts(numbers: Numbers) -> dict[str, str]:
+    """The distances of q, and a table of all cases."""
+    both = {case: value for case, value in numbers.items() if "midpoints with two" in value}
+    rows = [
+        [
+            case,
+            spread(value["q to exact"], "%.3f"),
+            spread(value["prior to exact"], "%.3f"),
+            percent(value["with two or more"]),
+            percent(value["midpoints with two"]),
+        ]
+        for case, value in both.items()
+    ]
+    head = ["case", "q to the exact posterior", "1/2 to the exact posterior"]
+    head += ["two squares at step 0", "two squares, decoder's midpoints"]
+
+    def least_and_largest(result: str) -> str:
+        means = [float(value[result]["mean"]) for value in both.values()]
+        return f"{min(means):.3f} to {max(means):.3f}"
+
+    apart = [v["with two or more"]["mean"] - v["midpoints with two"]["mean"] for v in both.values()]
+    uneven, given = numbers["d = 100, 80 % ccw"], numbers["d = 100, two given frames"]
+    return {
+        "table": markdown_table(head, rows),
+        "q to exact": least_and_largest("q to exact"),
+        "always 1/2": least_and_largest("prior to exact"),
+        "calibration error of q": least_and_largest("q error"),
+        "calibration error, exact": least_and_largest("exact error"),
+        "seen and midpoints differ by at most": f"{max(map(abs, apart)):.2f}",
+        "two squares at step 0, d = 2": percent(both["d = 2, 0 hidden"]["with two or more"]),
+        "two squares at step 0, d = 100": percent(both["d = 100, 0 hidden"]["with two or more"]),
+        "two squares at step 0, two given frames": percent(given["with two or more"]),
+        "80 % ccw: q to exact, d = 100": spread(uneven["q to exact"], "%.3f"),
+        "80 % ccw: q at 0, d = 2": spread(numbers["d = 2, 80 % ccw"]["q at 0"]),
+        "80 % ccw: q at 0, d = 100": spread(uneven["q at 0"]),
+    }
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from analyze import (
 )
 from autoencoder import AutoencoderSettings
 from data import grid_centers
-from study.question import Numbers, Pictures, Runs, command
+from study.question import Numbers, Pictures, Runs, command, markdown_table
 
 TEAR_RECIPES = RECIPES | {"plain, hard edges": {**RECIPES["plain"], "hard_edges": True}}
 SMALL_RECIPES = ("no blur", "plain")  # those that tear by themselves
@@ -107,6 +107,31 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     warping.set_yticks([0.003, 0.01, 0.03, 0.1, 0.3], ["0.003", "0.01", "0.03", "0.1", "0.3"])
     figure.legend(loc="outside lower center", ncols=2)
     return figure
+
+
+def texts(numbers: Numbers) -> dict[str, str]:
+    """A table with a row for each recipe; how many seeds fold; and the warps of plain."""
+    rows = []
+    for recipe in TEAR_RECIPES:
+        cases = [numbers[f"{recipe}, range {center_range}"] for center_range in RANGES]
+        rows.append([recipe, *(f"{100 * case['folds']['mean']:.0f} %" for case in cases)])
+        rows[-1] += [f"{case['warp']['mean']:.3f}" for case in cases]
+        rows[-1].append(f"{100 * cases[-1]['cut straight']['mean']:.0f} %")
+    for recipe in SMALL_RECIPES:
+        cases = [numbers[f"{recipe}, half width 0.1, range {r / 2}"] for r in RANGES]
+        rows.append([f"{recipe}, squares of half the size"])
+        rows[-1] += [f"{100 * case['folds']['mean']:.0f} %" for case in cases]
+        rows[-1] += [f"{case['warp']['mean']:.3f}" for case in cases]
+        rows[-1].append(f"{100 * cases[-1]['cut straight']['mean']:.0f} %")
+    head = ["recipe", "seeds that fold, range 1", "2", "4 half widths"]
+    head += ["mean warp, range 1", "2", "4 half widths", "seeds cut straight, 4"]
+    own = {"table": markdown_table(head, rows)}
+    for recipe in TEAR_RECIPES:
+        folds = numbers[f"{recipe}, range 0.8"]["folds"]["seeds"]
+        own[f"seeds of 20 that fold, {recipe}"] = f"{int(folds.sum())} of {len(folds)}"
+        warps = [numbers[f"{recipe}, range {r}"]["warp"]["mean"] for r in RANGES]
+        own[f"warps, {recipe}"] = ", ".join(f"{warp:.3f}" for warp in warps)
+    return own
 
 
 if __name__ == "__main__":
