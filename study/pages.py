@@ -26,6 +26,13 @@ MARK = re.compile(r"(<!--([a-z0-9]+: [^>\n]+)-->).*?(<!--/-->)", re.DOTALL)
 QUESTIONS: dict[str, ModuleType] = {
     "benchmark": benchmark,
     "representing": representing,
+    "step20": step20,
+    "state": state,
+    "motion": motion,
+    "cut": cut,
+    "physics": physics,
+    "futures": futures,
+    "placecells": placecells,
     "commitment": commitment,
     "tearing": tearing,
 }
