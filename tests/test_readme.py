@@ -2,6 +2,7 @@
 
 import ast
 import re
+import runpy
 import subprocess
 import sys
 import xml.etree.ElementTree
@@ -51,7 +52,10 @@ def imported(paths: list[Path]) -> set[str]:
 
 def test_what_is_imported_is_installed():
     used = imported([*ROOT.glob("*.py"), *ROOT.glob("study/*.py"), *ROOT.glob("explorer/*.py")])
-    assert used - {"distributed"} == set(requirements("requirements.txt")) - {"pytest", "hypothesis"}
+    assert used - {"distributed"} == set(requirements("requirements.txt")) - {
+        "pytest",
+        "hypothesis",
+    }
     both = requirements("requirements.txt") | requirements("tests/requirements.txt")
     assert imported([*ROOT.glob("tests/*.py")]) <= set(both) | {"distributed"}
     assert "-r ../requirements.txt" in (ROOT / "tests/requirements.txt").read_text().splitlines()
@@ -80,7 +84,9 @@ def test_ci_takes_its_lines_from_the_readme(tmp_path):
     greps = re.findall(r"^(\w+=\$\(grep .*\))$", script, re.MULTILINE)
     assert len(greps) == 2
     lines = "\n".join([*greps, 'echo "$make_gif"', 'echo "$pass_tests"'])
-    told = subprocess.run(["bash", "-euc", lines], cwd=ROOT, capture_output=True, text=True)
+    told = subprocess.run(
+        ["bash", "-euc", lines], cwd=ROOT, check=True, capture_output=True, text=True
+    )
     found = told.stdout.splitlines()
     assert [line for line in code_blocks("bash") if line in found] == found and len(found) == 2
     assert 'eval "$make_gif"' in script and 'eval "$pass_tests"' in script
@@ -127,12 +133,12 @@ def test_the_drawing_has_the_sizes_of_the_code():
         assert f"{name}.py" in words and (ROOT / f"{name}.py").exists()
 
 
-def test_the_lines_for_a_notebook_work(learned, monkeypatch):
+def test_the_lines_for_a_notebook_work(learned, monkeypatch, tmp_path):
     monkeypatch.setattr(sample, "trained_flow", lambda settings: learned)
     (code,) = code_blocks("python")
     assert len(code.splitlines()) <= 4
-    names: dict = {}
-    exec(code, names)
+    (tmp_path / "cell.py").write_text(code)
+    names = runpy.run_path(str(tmp_path / "cell.py"))
     assert names["frames"].shape == (51, 7, 51, 51)
 
 
