@@ -144,7 +144,6 @@ def draw_marked(plot: Axes, frames: np.ndarray, places: np.ndarray) -> None:
 # Latents without a flow
 
 
-@torch.no_grad()
 def latent_space(settings: FlowSettings) -> LatentSpace:
     """The latent space that a flow of these settings would have, without training one: the latents
     of its training circles have mean 0 and standard deviation --latent-scale in each coordinate."""

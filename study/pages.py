@@ -16,7 +16,20 @@ from types import ModuleType
 from typing import Any
 
 from data import replacing, run
-from study import benchmark, commitment, pictures, representing, tearing
+from study import (
+    benchmark,
+    commitment,
+    cut,
+    futures,
+    motion,
+    physics,
+    pictures,
+    placecells,
+    representing,
+    state,
+    step20,
+    tearing,
+)
 from study.question import markdown_table, read_numbers, spread
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +39,13 @@ MARK = re.compile(r"(<!--([a-z0-9]+: [^>\n]+)-->).*?(<!--/-->)", re.DOTALL)
 QUESTIONS: dict[str, ModuleType] = {
     "benchmark": benchmark,
     "representing": representing,
+    "step20": step20,
+    "state": state,
+    "motion": motion,
+    "cut": cut,
+    "physics": physics,
+    "futures": futures,
+    "placecells": placecells,
     "commitment": commitment,
     "tearing": tearing,
 }

@@ -1,6 +1,8 @@
 """The study's measures, on videos and forecasts whose answer is known; and its numbers as text."""
 
+import csv
 import json
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,21 +15,20 @@ from analyze import SweepSettings
 from data import FrameSettings, grid_centers, possible_orbits, random_first_centers, render
 from flow import FlowSettings, possible_futures, posterior, posterior_mean
 from sample import Samples, centers_of_light
-from study import (
-    benchmark,
-    commitment,
-    dimension,
-    means,
-    measures,
-    opening,
-    pictures,
-    representing,
-    tables,
-    tearing,
-)
+from study import benchmark, commitment, measures, opening, pages, pictures, representing, tearing
 from study.all import AllSettings
 from study.measures import FRAMES, MIN_RADIUS, blobs_at, control_places, light_at, taken_and_other
-from study.tables import TablesSettings
+from study.pages import PagesSettings
+from study.question import (
+    QuestionSettings,
+    answer,
+    difference,
+    markdown_table,
+    percent,
+    read_numbers,
+    spread,
+    write_numbers,
+)
 
 CCW, CW = possible_orbits(np.array([[0.7, 0.1]]))[0]  # both ways from one first centre, (8, 2) each
 
@@ -264,12 +265,6 @@ def test_quality_of_the_trained_flow(learned):
     assert 0 < told["mean squared error"] < 1e-3 and 0 < told["mean excess loss"] < 0.05
 
 
-def test_squares_of_the_trained_flow(learned):
-    told = dimension.count_squares(*learned)
-    assert all(share > 0.97 for share in told.values())
-    assert told["worst step"] <= told["step 10"]
-
-
 def test_opening_shows_the_taken_place_in_the_end(learned):
     video = opening.sample_steps(*learned)
     assert video["state"].shape == video["posterior mean"].shape == (51, 4, 51, 51)
@@ -282,34 +277,110 @@ def test_opening_shows_the_taken_place_in_the_end(learned):
 # Numbers as text
 
 
-def test_numbers_are_found_and_put_in():
-    runs = {"a b": [{"x": [1.0, 0.2], "y": 4.0}, {"x": [1.0, 0.3], "y": 6.0}]}
-    numbers = json.loads(json.dumps(means(runs, keep="y"), default=np.ndarray.tolist))
-    assert numbers["a b"]["y"]["seeds"] == [4, 6] and "seeds" not in numbers["a b"]["x"]
-    everything = {"one": numbers | {"c": [1, 7], "a d": {"y": 2}}, "table": {"t": "| 1 |"}}
-    for mark, told in (
-        ("one/a b/x/mean/1 = %.2f", "0.25"),
-        ("one/c/1 = %d %%", "7 %"),
-        ("one/a b/y", "5.000 (1.414)"),
-        ("one/a b/x/1", "0.250 (0.071)"),
-        ("one/a */y", "5.000, 2.000"),
-        ("table t", "\n\n| 1 |\n\n"),
-    ):
-        filled = tables.filled(f"x <!--{mark}-->old<!--/--> y", everything)
-        assert filled == f"x <!--{mark}-->{told}<!--/--> y"
-    for path in ("one/nothing", "two/a b", "one/c/9", "one/c/x", "one/a b/x/2"):
-        with pytest.raises(ValueError, match="no JSON file holds"):
-            tables.filled(f"<!--{path} = %d-->1<!--/-->", everything)
+def runs_of_two_seeds():
+    first = {"right": 1.0, "steps": np.array([0.0, 1.0]), "picture": np.full((1, 2, 2), 0.4)}
+    second = {"right": 0.5, "steps": np.array([0.5, 1.0]), "picture": np.ones((1, 2, 2))}
+    return {"d = 2": [first, second], "d = 3": [{"right": 0.25}, {"right": 0.0}]}
+
+
+def test_numbers_are_kept_and_read_back(tmp_path):
+    write_numbers(tmp_path, "name", runs_of_two_seeds(), minutes=1.5)
+    numbers, kept_pictures, cost = read_numbers(tmp_path, "name")
+    assert numbers["d = 2"]["right"]["mean"] == 0.75 and cost["minutes"] == 1.5
+    assert numbers["d = 2"]["right"]["std"] == pytest.approx(0.5**0.5 / 2, rel=1e-3)
+    np.testing.assert_array_equal(numbers["d = 2"]["steps"]["mean"], [0.25, 1])
+    np.testing.assert_array_equal(numbers["d = 2"]["steps"]["seeds"], [[0, 1], [0.5, 1]])
+    assert "picture" not in numbers["d = 2"] and list(kept_pictures) == ["d = 2"]
+    np.testing.assert_allclose(kept_pictures["d = 2"], np.full((1, 2, 2), 0.4))  # of seed 0
+
+
+def test_the_csv_file_has_a_row_for_each_number(tmp_path):
+    write_numbers(tmp_path, "name", runs_of_two_seeds(), minutes=1.5)
+    with (tmp_path / "name.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["case"], row["result"], row["place"]) for row in rows] == [
+        ("d = 2", "right", ""),
+        ("d = 2", "steps", "0"),
+        ("d = 2", "steps", "1"),
+        ("d = 3", "right", ""),
+    ]
+    assert rows[1] | {"standard deviation": ""} == {
+        "case": "d = 2",
+        "result": "steps",
+        "place": "0",
+        "mean": "0.25",
+        "standard deviation": "",
+        "seed 0": "0",
+        "seed 1": "0.5",
+    }
+
+
+def test_a_figure_is_drawn_again_from_what_was_kept(tmp_path):
+    drawn = []
+
+    def draw(numbers, pictures):
+        drawn.append((numbers["d = 3"]["right"]["mean"], pictures["d = 2"].shape))
+        return Figure()
+
+    def fail(settings):
+        raise AssertionError("measured again")
+
+    answer("name", lambda _: runs_of_two_seeds(), draw, QuestionSettings(out_dir=tmp_path))
+    (tmp_path / "name.png").unlink()
+    answer("name", fail, draw, QuestionSettings(out_dir=tmp_path, redraw=True))
+    assert (tmp_path / "name.png").exists() and drawn == [(0.125, (1, 2, 2))] * 2
+    with pytest.raises(FileNotFoundError, match="without --redraw first"):
+        answer("other", fail, draw, QuestionSettings(out_dir=tmp_path, redraw=True))
+
+
+def test_texts_by_hand():
+    value = {"mean": 0.4567, "std": 0.0321, "seeds": [0.4, 0.5, 0.6]}
+    assert spread(value) == "0.46 (0.03)" and percent(value) == "46 % (3)"
+    mean, error = difference(value, {"seeds": [0.3, 0.5, 0.4]})  # pairs: 0.1, 0, 0.2
+    assert mean == pytest.approx(0.1) and error == pytest.approx(0.1 / 3**0.5)
+    assert markdown_table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+
+
+def test_pages_are_filled_in():
+    texts = {"one: share": "0.25", "one: table": "| 1 |\n| 2 |"}
+    assert pages.filled("x <!--one: share-->old<!--/--> y", texts) == (
+        "x <!--one: share-->0.25<!--/--> y"
+    )
+    assert pages.filled("<!--one: table-->\nold\n<!--/-->", texts) == (
+        "<!--one: table-->\n\n| 1 |\n| 2 |\n\n<!--/-->"
+    )
+    with pytest.raises(ValueError, match="no question tells"):
+        pages.filled("<!--one: nothing-->1<!--/-->", texts)
 
 
 def test_readme_and_results_say_what_the_json_files_say():
-    """If this fails, `python -m study.tables` fills them in again."""
-    everything = tables.read(ROOT / "figures")
+    """If this fails, `python -m study.pages` fills them in again."""
+    texts = pages.all_texts(ROOT / "figures")
     for page in (ROOT / "README.md", ROOT / "study" / "RESULTS.md"):
-        assert tables.MARK.search(page.read_text())
-        assert tables.filled(page.read_text(), everything) == page.read_text()
-    for name in everything["table"]:
-        assert f"<!--table {name}-->" in page.read_text()
+        assert pages.MARK.search(page.read_text())
+        assert pages.filled(page.read_text(), texts) == page.read_text()
+    for name in pages.QUESTIONS:
+        assert f"<!--{name}: " in page.read_text()  # RESULTS.md tells of every question
+
+
+def test_each_csv_file_holds_the_numbers_of_its_json_file():
+    for name in pages.QUESTIONS:
+        numbers, _, _ = read_numbers(ROOT / "figures", name)
+        with (ROOT / "figures" / f"{name}.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        for row in rows:
+            place = tuple(map(int, row["place"].split()))
+            mean = numbers[row["case"]][row["result"]]["mean"][place]
+            assert float(row["mean"]) == pytest.approx(mean, rel=1e-3, abs=1e-12)
+        told = sum(v["mean"].size for results in numbers.values() for v in results.values())
+        assert len(rows) == told
+
+
+def test_no_cell_of_a_table_is_longer_than_twenty_words():
+    for line in (ROOT / "study" / "RESULTS.md").read_text().splitlines():
+        if line.startswith("|"):
+            for cell in re.sub(r"<!--.*?-->", "", line).strip("|").split("|"):
+                assert len(cell.split()) <= 20, cell
 
 
 def test_the_frames_of_a_picture_are_read_back(tmp_path):
@@ -358,7 +429,7 @@ def test_latents_of_a_picture_with_missing_dots():
 
 
 def test_only_study_all_writes_to_figures():
-    assert AllSettings().out_dir == TablesSettings().figures
+    assert AllSettings().out_dir == PagesSettings().figures
     assert SweepSettings().out_dir != AllSettings().out_dir
 
 

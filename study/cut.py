@@ -1,0 +1,268 @@
+"""Does a state hold more than the posterior?
+
+    python -m study.cut      # out/cut.png, .json and .csv
+
+The post's hypothesis is that the code of d = 100 "leverages this flexibility to represent probability
+distributions during intermediate sampling steps". That a state represents a distribution is measured
+elsewhere (study/representing.py). But is it of any use that this state looks as it does? Whoever stops
+the sampler at step k knows the posterior, the probability of each direction, and nothing else about the
+future. So the clean test is to keep this and throw away all the rest:
+
+    draw a direction from the posterior of the state of step k
+    take the true video z of that direction, and fresh noise eps
+    go on from x = t z + (1 - t) eps, with t = k / 50
+
+We call it a cut. The new state knows nothing of the old one but for the direction that was drawn. If after
+it the videos are as often right, and as exact, and the directions come up as often, then nothing
+else in the states was needed. If the flow had stored something there that it uses later, the cut would
+destroy it, and the videos or the shares would be worse. That would speak for the post's hypothesis, and more
+so if it happened at d = 100 and not at d = 2.
+
+For a perfect flow this can't happen: its states of step k, all together, are distributed exactly as such
+fresh ones. So the exact flow is the yardstick, and what 50 steps in place of infinitely many do to it
+shows how much is due to the steps. What is tested is the learned flow. Its probability of
+counter-clockwise is q, the share of counter-clockwise in its posterior mean (study/measures.py; below 0
+counts as 0, above 1 as 1). The q of the exact flow is its posterior.
+
+To see that the cut can fail, two other ways to choose the direction are tried, with the same noise:
+
+    likelier   always the likelier one. With an uneven prior, 80 % counter-clockwise, this should give
+               still more of them (the positive control of the shares).
+    blind      drawn from the prior, without a look at the state. This keeps the shares, too! What it
+               loses is the memory of this one video: how often the end has the direction of the video
+               that wasn't cut. So that is measured as well, and blind is what chance gives.
+
+And a cut at step 0, where t = 0, only swaps the noise: the null. At this step all three are the same. The
+comparison that was fixed beforehand is the mean over the seven cut steps, minus the uncut videos, paired by seed.
+What the cut can't tell: whether a network computes with the state in a way that another code would not
+allow. It tells that, whatever it does, posterior and noise are all it needs.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from analyze import BLUE, GREY, ORANGE, RED, SweepSettings, measure
+from data import possible_orbits, random_stream
+from flow import (
+    FlowNetwork,
+    FlowSettings,
+    LatentSpace,
+    possible_futures,
+    posterior_mean,
+    trained_flow,
+)
+from sample import euler_steps, is_right, nearest_orbits, random_given_centers
+from study.measures import MOSTLY_CCW, ccw_fraction
+from study.question import Numbers, Pictures, Runs, command, difference, markdown_table, percent
+
+STEPS = 50
+CUT_STEPS = (0, 3, 5, 10, 15, 20, 30)
+VIDEOS = 400
+DECODED = 200  # of these, for whether they are right: decoding is what takes most time
+DIMS = (2, 100)
+PRIORS: dict[str, dict[str, Any]] = {"even": {}, "80 % ccw": {"turns": MOSTLY_CCW}}
+FLOWS = ("learned", "exact")
+# How the direction is chosen after a cut
+CHOICES = ("posterior", "likelier", "blind")
+
+
+def cut_state(z: Tensor, k: int, noise: Tensor) -> Tensor:
+    """The state (n, D) of step k that knows nothing but the true video z, (n, D); with this noise
+    (n, D)."""
+    t = k / STEPS
+    return t * z + (1 - t) * noise
+
+
+def choose_ccw(p_ccw: Tensor, prior_ccw: Tensor, uniform: Tensor) -> dict[str, Tensor]:
+    """Whether each video goes on counter-clockwise, booleans (n,), for each of CHOICES.
+
+    Args:
+        p_ccw: (n,), the probability of counter-clockwise after a look at the state; what is below 0 or
+            above 1 counts as 0 or 1.
+        prior_ccw: (n,), the same before it.
+        uniform: (n,), random numbers from 0 to 1 that decide.
+    """
+    return {"posterior": uniform < p_ccw, "likelier": p_ccw > 0.5, "blind": uniform < prior_ccw}
+
+
+@torch.no_grad()
+def cuts(network: FlowNetwork | None, space: LatentSpace) -> dict[str, Any]:
+    """Sample VIDEOS videos, cut them at each of CUT_STEPS, and sample them on; by the network or, if
+    it is None, by the exact flow. A video's direction is that of its latents: on which side of the
+    middle between both true videos they end.
+
+    Returns:
+        "uncut: right", "uncut: px", "uncut: ccw": the share of the videos that are right, their median
+            distance in pixels from the true places, and the share that runs counter-clockwise.
+        "cut: right", "cut: px": the same after the cut, with the direction drawn from the posterior,
+            for each of CUT_STEPS (7,).
+        For each of CHOICES, such as the posterior, (7,) too: "posterior: ccw", the share of
+            counter-clockwise; "posterior: same", the share that ends in the direction of the uncut
+            video; "posterior: as chosen", the share that ends in the direction that was chosen.
+    """
+    settings = space.settings
+    rng = random_stream(settings.seed, "branches")
+    given_centers = random_given_centers(settings, VIDEOS, rng)
+    futures, prior = possible_futures(space, given_centers)
+    given = space.encode(given_centers).flatten(1)
+    orbits = possible_orbits(given_centers[:, 0])[:, :, settings.given_frames :]  # (n, 2, 7, 2)
+
+    def mean_at(x: Tensor, t: Tensor) -> Tensor:
+        return network(x, t, given) if network else posterior_mean(x, t, futures, prior)
+
+    def fresh_noise() -> Tensor:
+        size = (VIDEOS, futures.shape[2])
+        return torch.from_numpy(rng.standard_normal(size, dtype=np.float32))
+
+    def is_ccw(z: Tensor) -> Tensor:
+        return ccw_fraction(z, futures) > 0.5
+
+    def quality(z: Tensor) -> dict[str, float]:
+        """The share that is right, and the median distance in pixels, of the first DECODED videos."""
+        _, distance = nearest_orbits(space.decode(z[:DECODED]).numpy(), orbits[:DECODED])
+        return {"right": float(is_right(distance).mean()), "px": float(np.median(distance))}
+
+    walk = list(euler_steps(mean_at, fresh_noise(), STEPS))  # state and posterior mean of each step
+    end, _ = walk[-1]
+    uncut = is_ccw(end)
+    results: dict[str, Any] = {f"uncut: {name}": x for name, x in quality(end).items()}
+    results["uncut: ccw"] = uncut.float().mean().item()
+
+    after: dict[str, list[float]] = {}
+    for k in CUT_STEPS:
+        _, mean = walk[k]
+        p_ccw = ccw_fraction(mean, futures)
+        uniform = torch.from_numpy(rng.random(VIDEOS, dtype=np.float32))
+        noise = fresh_noise()
+        for choice, ccw in choose_ccw(p_ccw, prior[:, 0], uniform).items():
+            z = torch.where(ccw[:, None], futures[:, 0], futures[:, 1])
+            *_, (end, _) = euler_steps(mean_at, cut_state(z, k, noise), STEPS, start=k)
+            shares = {
+                "ccw": is_ccw(end),
+                "same": is_ccw(end) == uncut,
+                "as chosen": is_ccw(end) == ccw,
+            }
+            for name, which in shares.items():
+                after.setdefault(f"{choice}: {name}", []).append(which.float().mean().item())
+            if choice == "posterior":
+                for name, x in quality(end).items():
+                    after.setdefault(f"cut: {name}", []).append(x)
+    return results | {name: np.array(each) for name, each in after.items()}
+
+
+# ---------------------------------------------------------------------------------------------
+# The question
+
+
+def measure_cuts(settings: FlowSettings) -> dict[str, Any]:
+    """cuts() of the learned and of the exact flow of these settings."""
+    network, space = trained_flow(settings)
+    return {
+        f"{which}, {name}": x
+        for which, used in zip(FLOWS, (network, None), strict=True)
+        for name, x in cuts(used, space).items()
+    }
+
+
+def analysis(settings: SweepSettings) -> Runs:
+    """Two dimensions and two priors."""
+    cases = {
+        f"d = {dim}, {prior}": settings.flows(embed_dim=dim, **changes)
+        for prior, changes in PRIORS.items()
+        for dim in DIMS
+    }
+    return measure(measure_cuts, cases, settings.dask)
+
+
+def draw(numbers: Numbers, pictures: Pictures) -> Figure:
+    """Over the step of the cut: the share of counter-clockwise (prior 80 %), the share of videos that
+    are right, and how often the direction is that of the uncut video. Means over the seeds, with one
+    standard deviation."""
+
+    def curve(plot: Axes, value: dict[str, Any], look: str, color: str, label: str) -> None:
+        plot.errorbar(
+            CUT_STEPS, value["mean"], value["std"], fmt=look, color=color, capsize=2, label=label
+        )
+
+    figure = Figure((8.3, 9.2), layout="constrained")
+    for dim, column in zip(DIMS, figure.subplots(3, len(DIMS), sharey="row").T, strict=True):
+        shares, right, same = column
+        case = numbers[f"d = {dim}, 80 % ccw"]
+        for which, color, line in (("learned", BLUE, "o-"), ("exact", GREY, "s--")):
+            for plot, result in ((shares, "ccw"), (right, "right")):
+                uncut = case[f"{which}, uncut: {result}"]["mean"]
+                plot.axhline(uncut, color=color, ls=":", label=f"{which}, uncut")
+            likelier, blind = f"{which}, likelier direction", f"{which}, drawn blindly"
+            curve(shares, case[f"{which}, posterior: ccw"], line, color, f"{which}, cut")
+            curve(shares, case[f"{which}, likelier: ccw"], line, RED, likelier)
+            curve(right, case[f"{which}, cut: right"], line, color, f"{which}, cut")
+            curve(same, case[f"{which}, posterior: same"], line, color, f"{which}, cut")
+            curve(same, case[f"{which}, blind: same"], line, ORANGE, blind)
+        shares.set_title(f"d = {dim}: how many run counter-clockwise")
+        right.set_title(f"d = {dim}: how many are right")
+        same.set_title(f"d = {dim}: how many keep the uncut\nvideo's direction")
+        right.set_ylim(0, 1.05)
+        same.set_ylim(0.4, 1.02)
+        same.set_xlabel("step of the cut")
+        if dim == DIMS[0]:
+            for plot in column:
+                plot.set_ylabel("share of the videos, prior 80 % ccw")
+                plot.legend(fontsize=8)
+    return figure
+
+
+def change(cut: dict[str, Any], uncut: dict[str, Any]) -> tuple[float, float]:
+    """The mean over the cut steps minus the uncut value, paired by seed: mean and standard error."""
+    return difference({"seeds": np.array(cut["seeds"]).mean(1)}, uncut)
+
+
+def texts(numbers: Numbers) -> dict[str, str]:
+    """What the cut changes in each case, and a table."""
+    told, rows = {}, []
+    for name, case in numbers.items():
+        for which in FLOWS:
+            key = f"{name}: {which}"
+
+            def result(end: str, which: str = which, case: Any = case) -> dict[str, Any]:
+                return case[f"{which}, {end}"]
+
+            told[f"{key}, right uncut"] = percent(result("uncut: right"))
+            told[f"{key}, ccw uncut"] = percent(result("uncut: ccw"))
+            for end, form, uncut in (
+                ("cut: right", "right", "right"),
+                ("cut: px", "px", "px"),
+                ("posterior: ccw", "ccw", "ccw"),
+                ("likelier: ccw", "ccw, likelier", "ccw"),
+            ):
+                mean, error = change(result(end), result(f"uncut: {uncut}"))
+                text = f"{mean:+.3f} ± {error:.3f}"
+                if uncut != "px":
+                    text = f"{100 * mean:+.1f} ± {100 * error:.1f}"
+                told[f"{key}, change of {form}"] = text
+            most = result("likelier: ccw")["mean"].max()
+            told[f"{key}, most ccw, likelier"] = f"{100 * most:.0f} %"
+            row = [f"{name}, {which}", told[f"{key}, right uncut"]]
+            row += [told[f"{key}, change of {x}"] for x in ("right", "px")]
+            row += [told[f"{key}, ccw uncut"]]
+            row += [told[f"{key}, change of {x}"] for x in ("ccw", "ccw, likelier")]
+            rows.append(row)
+    head = (
+        "flow",
+        "right, uncut",
+        "change by the cut, points",
+        "change of the error, px",
+        "counter-clockwise, uncut",
+        "change by the cut, points",
+        "change if the likelier direction is taken, points",
+    )
+    told["table"] = markdown_table(head, rows)
+    return told
+
+
+if __name__ == "__main__":
+    command("cut", analysis, draw)

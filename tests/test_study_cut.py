@@ -1,0 +1,153 @@
+"""Cutting the past: on flows of which it is known whether they need it."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from data import possible_orbits, render
+from flow import FlowSettings, possible_futures, posterior, posterior_mean
+from sample import euler_steps
+from study import cut
+from study.measures import MOSTLY_CCW
+from study.question import read_numbers, write_numbers
+
+SCALE = 5.0  # of the coordinates: the direction is decided at about step 8
+
+
+@pytest.fixture
+def few(monkeypatch):
+    monkeypatch.setattr(cut, "VIDEOS", 250)
+
+
+def space_of_coordinates(**changes):
+    """A latent space whose latents are the squares' centres, times SCALE."""
+    return SimpleNamespace(
+        settings=FlowSettings(embed_dim=2, **changes),
+        encode=lambda centers: torch.from_numpy(SCALE * centers).float(),
+        decode=lambda z: torch.from_numpy(render(z.reshape(len(z), -1, 2).numpy() / SCALE)),
+    )
+
+
+def known_futures(given):
+    """Both futures (n, 2, 14) from the given frame's latent."""
+    orbits = possible_orbits(given.numpy() / SCALE)[:, :, 1:]
+    return torch.from_numpy(SCALE * orbits).float().flatten(2)
+
+
+class Forgetful:
+    """A flow with a memory: exact as long as it is handed the states that it made itself. Where it
+    finds another one, it has lost the thread, and predicts the middle of the frame."""
+
+    def __init__(self):
+        self.expected = None
+
+    def __call__(self, x, t, given):
+        futures = known_futures(given)
+        mean = posterior_mean(x, t, futures, torch.full((len(x), 2), 0.5))
+        lost = t[0, 0] > 0 and (self.expected is None or not torch.equal(x, self.expected))
+        if lost:
+            mean = 0 * mean
+        steps = cut.STEPS - (t[0, 0] * cut.STEPS).round().long()
+        self.expected = x + (mean - x) / steps.item()
+        return mean
+
+
+def test_cut_state_by_hand():
+    z, noise = torch.tensor([[1.0, 2.0]]), torch.tensor([[10.0, -10.0]])
+    torch.testing.assert_close(cut.cut_state(z, 0, noise), noise)
+    torch.testing.assert_close(cut.cut_state(z, 10, noise), torch.tensor([[8.2, -7.6]]))
+    torch.testing.assert_close(cut.cut_state(z, 50, noise), z)
+
+
+def test_choices_by_hand():
+    p, uniform = torch.tensor([0.9, 0.6, 0.4, -0.1, 1.2]), torch.tensor([0.7, 0.7, 0.3, 0.0, 1.0])
+    told = cut.choose_ccw(p, torch.full((5,), 0.5), uniform)
+    assert told["posterior"].tolist() == [True, False, True, False, True]
+    assert told["likelier"].tolist() == [True, True, False, False, True]
+    assert told["blind"].tolist() == [False, False, True, True, False]
+
+
+def test_the_exact_flow_needs_nothing_but_the_posterior(few):
+    result = cut.cuts(None, space_of_coordinates(turns=MOSTLY_CCW))
+    assert result["uncut: right"] == 1 and (result["cut: right"] == 1).all()
+    assert result["uncut: px"] < 0.1 and (result["cut: px"] < 0.1).all()
+    assert result["uncut: ccw"] == pytest.approx(0.8, abs=0.08)
+    np.testing.assert_allclose(result["posterior: ccw"], 0.8, atol=0.08)
+
+
+def test_what_the_choice_of_the_direction_does(few):
+    """At step 0 there is none; the likelier one raises the share; a blind one keeps it and loses the
+    video's own direction, which the posterior holds the better the later the cut."""
+    result = cut.cuts(None, space_of_coordinates(turns=MOSTLY_CCW))
+    for name in ("ccw", "same"):
+        first = [result[f"{choice}: {name}"][0] for choice in cut.CHOICES]
+        assert first[0] == first[1] == first[2]
+    assert result["likelier: ccw"].max() > result["posterior: ccw"].max() + 0.05
+    np.testing.assert_allclose(result["blind: ccw"][-3:], 0.8, atol=0.08)
+    np.testing.assert_allclose(result["blind: same"][-3:], 0.68, atol=0.1)  # 0.8^2 + 0.2^2
+    assert result["posterior: same"][-1] == 1 and result["likelier: same"][-1] == 1
+    assert result["posterior: same"][0] < 0.8
+    for choice in cut.CHOICES:
+        assert result[f"{choice}: as chosen"][-1] == 1
+    assert result["blind: as chosen"][0] < 0.8
+
+
+def test_a_flow_with_a_memory_is_found_out(few):
+    result = cut.cuts(Forgetful(), space_of_coordinates())
+    assert result["uncut: right"] == 1
+    assert result["cut: right"][0] == 1  # a cut at step 0 is a new start
+    assert (result["cut: right"][1:] < 0.1).all() and (result["cut: px"][1:] > 4).all()
+    assert result["uncut: ccw"] == pytest.approx(0.5, abs=0.1)
+
+
+def test_the_networks_own_share_is_drawn_from(few):
+    """Not the exact posterior: a network that is sure of clockwise draws clockwise."""
+    space = space_of_coordinates()
+
+    def network(x, t, given):
+        return known_futures(given)[:, 1]
+
+    result = cut.cuts(network, space)
+    for name in ("uncut: ccw", "posterior: ccw", "likelier: ccw", "blind: ccw"):
+        assert np.all(result[name] == 0)
+    np.testing.assert_array_equal(result["posterior: as chosen"], 1)
+    np.testing.assert_allclose(result["blind: as chosen"], 0.5, atol=0.12)
+
+
+def test_the_share_of_the_exact_flow_is_the_posterior():
+    """And it is that of the state at the step of the cut."""
+    space = space_of_coordinates(turns=MOSTLY_CCW)
+    futures, prior = possible_futures(space, np.array([[[0.5, 0.2]], [[0.1, -0.3]]]))
+    x = torch.randn((2, 14), generator=torch.Generator().manual_seed(0))
+    walk = euler_steps(lambda x, t: posterior_mean(x, t, futures, prior), x, cut.STEPS)
+    for k, (state, mean) in enumerate(walk):
+        if k < cut.STEPS:
+            t = torch.full((2, 1), k / cut.STEPS)
+            exact = posterior(state, t, futures, prior)[:, 0]
+            torch.testing.assert_close(cut.ccw_fraction(mean, futures), exact)
+
+
+def test_change_is_paired_and_over_all_cut_steps():
+    each = np.array([[0.5] * 6 + [1.2], [0.7] * 6 + [1.4]])
+    mean, error = cut.change({"seeds": each}, {"seeds": np.array([0.5, 0.8])})
+    assert mean == pytest.approx(0.05) and error == pytest.approx(0.05)
+
+
+def test_figure_and_texts(tmp_path, monkeypatch):
+    monkeypatch.setattr(cut, "VIDEOS", 40)
+    result = cut.cuts(None, space_of_coordinates(turns=MOSTLY_CCW))
+    seeds = []
+    for extra in (0.0, 0.2):
+        seed = {f"{which}, {name}": x for which in cut.FLOWS for name, x in result.items()}
+        seed["learned, cut: right"] = seed["learned, uncut: right"] - np.full(7, extra)
+        seeds.append(seed)
+    runs = {f"d = {dim}, {prior}": seeds for prior in cut.PRIORS for dim in cut.DIMS}
+    write_numbers(tmp_path, "cut", runs, 1)
+    numbers, pictures, _ = read_numbers(tmp_path, "cut")
+    assert len(cut.draw(numbers, pictures).get_axes()) == 6
+    told = cut.texts(numbers)
+    assert told["d = 2, even: learned, change of right"] == "-10.0 ± 10.0"
+    assert told["d = 100, 80 % ccw: exact, change of px"].startswith(("+0.0", "-0.0"))
+    assert len(told["table"].splitlines()) == 2 + 8
