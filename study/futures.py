@@ -525,8 +525,8 @@ def draw_shares(plot: Axes, numbers: Numbers) -> None:
 def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     """The shares of the turns; squares against futures; brightness against probability; and what four
     futures look like."""
-    figure = Figure((11, 10.2), layout="constrained")
-    parts: Any = figure.subfigures(3, height_ratios=(1, 1.05, 0.95))
+    figure = Figure((11, 9.4), layout="constrained")
+    parts: Any = figure.subfigures(3, height_ratios=(1, 1.25, 0.6))
     top, middle, bottom = parts
     shares = top.subplots()
     draw_shares(shares, numbers)
@@ -536,7 +536,7 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     names = [name for name in FUTURES if name != "two, 80/20"]
     x = np.arange(len(names))
     futures = [len(numbers[f"d = 2, {name}"]["prior"]["mean"]) for name in names]
-    squares.plot(x, futures, "_", ms=34, color="black", label="number of futures")
+    squares.hlines(futures, x - 0.4, x + 0.4, color="black", lw=1.2, label="number of futures")
     looks: list[tuple[int, str, str, str]] = [
         (2, "learned", GREEN, "o"),
         (100, "exact", BLUE, "s"),
@@ -563,7 +563,7 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
             label=said.get(which, f"d = {dim}, {which}"),
         )
     squares.set_xticks(x, names)
-    squares.set(ylim=(0, 4.9), ylabel="mean number of squares")
+    squares.set(ylim=(0, 5.9), ylabel="mean number of squares")
     squares.set_title("Squares in the posterior mean at step 0")
     squares.legend(ncols=2, loc="upper left", fontsize=8)
 
@@ -586,10 +586,10 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     for plot, dim in zip(films, DIMS, strict=True):
         frames = pictures[f"d = {dim}, four even"]
         rows = frames / frames.max((2, 3), keepdims=True).clip(0.1, 1)  # dark frames brighter
-        title = f"d = {dim}, four futures (seed 0; dark frames drawn brighter)"
+        title = f"d = {dim}, four even futures (seed 0)"
         draw_film_strip(plot, rows, ["posterior mean,\nstep 0", "finished"], title)
         plot.set_xticks(plot.get_xticks(), range(NUM_FRAMES))
-        plot.set_xlabel("frame")
+        plot.set_xlabel("frame (dark ones are drawn brighter)")
     return figure
 
 

@@ -120,7 +120,7 @@ def motion_index(light: np.ndarray, faded: np.ndarray, true: np.ndarray) -> floa
         faded: (n,), what a cross-fade would have there.
         true: (n,), what a square there has, encoded and decoded.
     """
-    if len(light) == 0:  # nothing to measure (as with networks that were hardly trained)
+    if len(light) == 0:  # nothing to measure
         return np.nan
     return float((light - faded).sum() / (true - faded).sum())
 
@@ -272,6 +272,10 @@ def own_ways(network: FlowNetwork | None, space: LatentSpace) -> dict[str, Any]:
     video, frame, middle = video[used], frame[used], middle[used]
 
     ways, steps = len(middle), len(samples.states)
+    results = {"path over chord": (moves / chord).mean().item(), "ways": ways}
+    if ways == 0:  # as with networks that were hardly trained
+        nothing = ("on the way", "off the way", "frame 4: on the way", "one square", "largest jump")
+        return results | dict.fromkeys(nothing, np.nan)
     states = samples.states.unflatten(2, (-1, settings.embed_dim))[:, video, frame]  # (51, ways, d)
     frames = space.decode(states.flatten(0, 1)).numpy()  # (51 ways, 1, 51, 51)
     frames = frames.reshape(steps, ways, FRAME_SIZE, FRAME_SIZE)
@@ -286,14 +290,12 @@ def own_ways(network: FlowNetwork | None, space: LatentSpace) -> dict[str, Any]:
     everywhere = np.full(ways, True)
     brightest = brightest_place(frames)  # (51, ways, 2)
     jumps = np.linalg.norm(np.diff(brightest, axis=0), axis=2).max(0) / PIXEL  # (ways,)
-    return {
-        "on the way": index_at(middle, everywhere) if ways else np.nan,
-        "off the way": index_at(-middle, everywhere) if ways else np.nan,
-        "frame 4: on the way": index_at(middle, frame + 1 == 4) if ways else np.nan,
-        "one square": (count_blobs(frames) == 1).all(0).mean() if ways else np.nan,
-        "largest jump": np.median(jumps) if ways else np.nan,
-        "path over chord": (moves / chord).mean().item(),
-        "ways": ways,
+    return results | {
+        "on the way": index_at(middle, everywhere),
+        "off the way": index_at(-middle, everywhere),
+        "frame 4: on the way": index_at(middle, frame + 1 == 4),
+        "one square": (count_blobs(frames) == 1).all(0).mean(),
+        "largest jump": np.median(jumps),
     }
 
 

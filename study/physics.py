@@ -34,7 +34,8 @@ What could fool us, and what stands against it:
                     sector) is right up to 0.06 beyond the band. This clamp is the null, and it is
                     measured in the same way as the flows.
     faint light     may move the centre of light although the square is where it should be. So the
-                    error is also measured on the bright pixels alone.
+                    error is also measured on the bright pixels alone. (That was planned, but the share
+                    that is right by them was added after a first look at seed 0.)
     the width       In 100 numbers of standard deviation 1 the same two coordinates stand out from
                     the noise seven times more than in two numbers. So there is a second lifted code,
                     "narrow", whose standard deviation is that much smaller.
@@ -510,19 +511,23 @@ def texts(numbers: Numbers) -> dict[str, str]:
     rows.append(["null: nearest that was trained", *share("d = 2", "clamp, right")])
     result = {"table": markdown_table(head, rows)}
 
-    head = ["code", "reach outwards", "reach inwards", "radius, 0.65 outwards, px"]
-    head += ["radius, 0.35 inwards, px", "square lost, 0.75 outwards, %"]
+    head = [
+        "how far it reaches",
+        "outwards",
+        "bright pixels alone",
+        "inwards",
+        "bright pixels alone",
+    ]
+    head += ["radius error at 0.65, outwards, px", "square lost at 0.75, outwards, %"]
     rows = []
     for code in (*ALL_CODES, NARROW):
         outside, inside = numbers[f"{code}, outside"], numbers[f"{code}, inside"]
-        rows.append([
-            code,
-            spread(outside["reach"], "%.3f"),
-            spread(inside["reach"], "%.3f"),
-            spread(at(outside["radius error, px"], 0.65), "%+.2f"),
-            spread(at(inside["radius error, px"], 0.35), "%+.2f"),
-            f"{100 * at(outside['square lost'], 0.75)['mean']:.0f}",
-        ])  # fmt: skip
+        reaches = [case[name] for case in (outside, inside) for name in ("reach", "bright, reach")]
+        off, lost = at(outside["radius error, px"], 0.65), at(outside["square lost"], 0.75)
+        cells = [spread(value, "%.3f") for value in reaches]
+        rows.append(
+            [code, *cells, spread(off), f"{100 * lost['mean']:.0f} ({100 * lost['std']:.0f})"]
+        )
     result["second table"] = markdown_table(head, rows)
 
     for hold_out, radius in COMPARED_AT.items():
@@ -531,8 +536,9 @@ def texts(numbers: Numbers) -> dict[str, str]:
         for a, b in PAIRS:
             one, other = numbers[f"{a}, {hold_out}"], numbers[f"{b}, {hold_out}"]
             name = f"{hold_out}: {a} minus {b}"
-            mean, error = difference(at(one["right"], radius), at(other["right"], radius))
-            result[f"{name}, right"] = f"{100 * mean:+.0f} points ({100 * error:.0f})"
+            for right in ("right", "bright, right"):
+                mean, error = difference(at(one[right], radius), at(other[right], radius))
+                result[f"{name}, {right}"] = f"{100 * mean:+.0f} points ({100 * error:.0f})"
             mean, error = difference(at(one["error, px"], radius), at(other["error, px"], radius))
             result[f"{name}, error"] = f"{mean:+.2f} px ({error:.2f})"
             mean, error = difference(one["reach"], other["reach"])
@@ -541,7 +547,7 @@ def texts(numbers: Numbers) -> dict[str, str]:
             case = numbers[f"{code}, {hold_out}"]
             for name in ("right", "bright, right", "exact, right"):
                 result[f"{code}, {hold_out}: {name}"] = percent(at(case[name], radius))
-            for name in ("error, px", "bright, error, px", "exact, error, px"):
+            for name in ("error, px", "bright, error, px", "exact, error, px", "radius error, px"):
                 result[f"{code}, {hold_out}: {name}"] = spread(at(case[name], radius))
             mean, error = difference(case["reach"], case["clamp, reach"])
             result[f"{code}, {hold_out}: reach beyond the null"] = f"{mean:+.3f} ({error:.3f})"

@@ -2,50 +2,53 @@
 
     python -m study.placecells      # out/placecells.png, .json and .csv
 
-The post compares d = 2 with coordinates: two numbers say where the square is. And it compares d = 100
-with place cells, the neurons in an animal's brain of which each fires in one part of the room. So far
-that is an image. It can be tested, because such codes differ in what one can measure.
+The post compares d = 2 with coordinates: two numbers say where the square is. And it compares
+d = 100 with place cells, the neurons in an animal's brain of which each fires in one part of the room.
+So far that is an image. It can be tested, because such codes differ in what one can measure.
 
-If the latent is made of coordinates, an affine map leads from the centre of the square to the latent
-(R^2 near 1), and far can be told from very far: the larger the distance between two squares, the less
-alike are their latents. If it is made of place cells, every place has a few active units of its
-own. Then two squares that don't overlap have nothing in common, however far apart they are. So the
-first measure is the mean cosine between the latents of two squares, as a function of their distance.
-It is called the kernel here. If it were the same for d = 2 and d = 100, the post would be wrong.
+If the latent is made of coordinates, an affine map leads from the centre of the square to the
+latent (R^2 near 1), and far can be told from very far: the larger the distance between two squares,
+the less alike are their latents. If it is made of place cells, every place has a few active units
+of its own. Then two squares that don't overlap have nothing in common, however far apart they are.
+So the first measure is the mean cosine between the latents of two squares, as a function of their
+distance. It is called the kernel here. If it were the same for d = 2 and d = 100, the post would be
+wrong.
 
-But a kernel that falls off quickly need not be an achievement of the network. Pixels are place cells
-themselves: each is white for squares nearby, and black for all others. So whatever passes on the
-pixels has such a kernel, too. The same measures are therefore taken of the pixels, and of their
+But a kernel that falls off quickly need not be an achievement of the network. Pixels are place
+cells themselves: each is white for squares nearby, and black for all others. So whatever passes on
+the pixels has such a kernel, too. The same measures are therefore taken of the pixels, and of their
 principal components (PCA).
 
-A kernel belongs to the whole code. Place cells are single units, and so these are asked, too: a unit
-has a field if it responds with more than half of its maximum in one connected piece of the plane, and
-if that piece is small: under 20 % of the plane (10 % and 30 % are given, too). Pixels are the positive
-control: all must have a field. Coordinates are the negative control: none may have one. The null is a
-random rotation, which makes each unit a random mixture of all units and leaves the kernel as it is. If
-the network's own units don't have fields more often than such mixtures, its axes are nothing special.
-The limits were fixed before any network was measured. The negative control then showed that
-they don't suffice: along a diagonal, a coordinate is above half of its maximum in a corner only, which
-is an eighth of the plane. So it was added that a field must not touch the border. (That costs place cells near the
-border. The shares without this rule are kept, too.)
+A kernel belongs to the whole code. Place cells are single units, and so these are asked, too: a
+unit has a field if it responds with more than half of its maximum in one connected piece of the
+plane, and if that piece is small: under 20 % of the plane (10 % and 30 % are given, too). Pixels
+are the positive control: all must have a field. Coordinates are the negative control: none may have
+one. The null is a random rotation, which makes each unit a random mixture of all units and leaves
+the kernel as it is. If the network's own units don't have fields more often than such mixtures, its
+axes are nothing special. The limits were fixed before any network was measured. The negative
+control then showed that they don't suffice: along a diagonal, a coordinate is above half of its
+maximum in a corner only, which is an eighth of the plane. So it was added that a field must not
+touch the border. (That costs place cells near the border. The shares without this rule are kept,
+too.)
 
 Then there is the question what follows from the code. Decoded noise shows one square at d = 2, and
-often several at d = 100, but hardly ever with two hidden layers. So what is it that counts? It may be d. It may be the
-effective dimension: how many directions the code makes use of. The participation ratio measures it,
-and hidden layers lower it. Or it may be what the decoder draws for the midpoint of two latents. Each of
-the three is a predictor. On the autoencoders without hidden layers the mean share of decoded noise with one
-square is written as a function of the predictor: straight lines from point to point. This function then
-predicts all other cases, those with hidden layers and those of the plain recipe. The error is
-the mean distance between the predicted share and the measured one. The null predicts the same for every case, the mean of the
-fitted ones. A predictor wins if its error, fitted and predicted seed by seed, is smaller than that of
-each other one and of the null, by more than twice the standard error of the paired difference.
-The cases, the function and the score were fixed beforehand.
+often several at d = 100, but hardly ever with two hidden layers. So what is it that counts? It may
+be d. It may be the effective dimension: how many directions the code makes use of. The
+participation ratio measures it, and hidden layers lower it. Or it may be what the decoder draws for
+the midpoint of two latents. Each of the three is a predictor. On the autoencoders without hidden
+layers the mean share of decoded noise with one square is written as a function of the predictor:
+straight lines from point to point. This function then predicts all other cases, those with hidden
+layers and those of the plain recipe. The error is the mean distance between the predicted share and
+the measured one. The null predicts the same for every case, the mean of the fitted ones. A
+predictor wins if its error, fitted and predicted seed by seed, is smaller than that of each other
+one and of the null, by more than twice the standard error of the paired difference. The cases, the
+function and the score were fixed beforehand.
 
-All latents here are standardised as the flow sees them: over the frames of the training videos each of
-the d numbers has mean 0 and standard deviation 1. This depends on the axes: dividing each number by its
-own standard deviation makes weak units as loud as strong ones, and after a rotation it would do something
-else. The participation ratio is therefore that of their correlation matrix; that of the covariance of
-the encoder's own latents stands beside it.
+All latents here are standardised as the flow sees them: over the frames of the training videos each
+of the d numbers has mean 0 and standard deviation 1. This depends on the axes: dividing each number
+by its own standard deviation makes weak units as loud as strong ones, and after a rotation it would
+do something else. The participation ratio is therefore that of their correlation matrix; that of
+the covariance of the encoder's own latents stands beside it.
 """
 
 import itertools
@@ -84,8 +87,8 @@ from study.question import (
 )
 from study.representing import midpoints
 
-# A code: a function from centres (..., 2) to the numbers (..., d) that stand for a square there. They
-# are centred: on average over the frames of the videos each is about 0.
+# A code: a function from centres (..., 2) to the numbers (..., d) that stand for a square there.
+# They are centred: on average over the frames of the videos each is about 0.
 Code = Callable[[np.ndarray], np.ndarray]
 
 DIMS = (2, 3, 4, 8, 16, 32, 64, 100)
@@ -104,9 +107,10 @@ SHOWN_UNITS = 4
 
 
 def random_pairs(n: int, rng: np.random.Generator, center_range: float) -> np.ndarray:
-    """Centres of n pairs of squares for each of the DISTANCES: (distances, n, 2, 2), indexed [distance,
-    pair, first or second, (x, y)]. The first is where a square of a video may be, the second lies in a random
-    direction from it; pairs whose second one would leave [-center_range, center_range] are drawn anew."""
+    """Centres of n pairs of squares for each of the DISTANCES: (distances, n, 2, 2), indexed
+    [distance, pair, first or second, (x, y)]. The first is where a square of a video may be, and
+    the second lies in a random direction from it. A pair is drawn anew if the x or y of its second
+    square would leave [-center_range, center_range]."""
     pairs = np.empty((len(DISTANCES), n, 2, 2))
     for i, distance in enumerate(DISTANCES):
         found = 0
@@ -129,8 +133,8 @@ def mean_cosine(codes: np.ndarray) -> np.ndarray:
 
 
 def decay_length(kernel: np.ndarray) -> float:
-    """The distance at which the kernel (distances,) first falls under 1/2, on straight lines between
-    the DISTANCES and from 1 at distance 0. If it never does: the last distance."""
+    """The distance at which the kernel (distances,) first falls under 1/2, on straight lines
+    between the DISTANCES and from 1 at distance 0. If it never does: the last distance."""
     curve = zip((0.0, *DISTANCES), (1.0, *kernel), strict=True)
     for (near, before), (far, after) in itertools.pairwise(curve):
         if after < 0.5:
@@ -143,8 +147,8 @@ def decay_length(kernel: np.ndarray) -> float:
 
 
 def response_maps(responses: np.ndarray) -> np.ndarray:
-    """The responses (21, 21, units) of units to a grid of squares, counted from each one's median, and
-    with the sign that makes the largest deviation from it positive."""
+    """The responses (21, 21, units) of units to a grid of squares, counted from each one's median,
+    and with the sign that makes the largest deviation from it positive."""
     deviation = responses - np.median(responses, axis=(0, 1))
     return np.where(deviation.max((0, 1)) >= -deviation.min((0, 1)), deviation, -deviation)
 
@@ -173,8 +177,8 @@ def count_fields(responses: np.ndarray) -> dict[str, float]:
 
 
 def random_rotation(d: int, rng: np.random.Generator) -> np.ndarray:
-    """A random orthogonal matrix (d, d), all directions equally probable: it turns a code, and perhaps
-    mirrors it, and leaves all lengths and angles."""
+    """A random orthogonal matrix (d, d), all directions equally probable. It turns a code, and
+    perhaps mirrors it, and leaves all lengths and angles."""
     q, r = np.linalg.qr(rng.standard_normal((d, d)))
     return q * np.sign(np.diag(r))  # without the signs some rotations would be more probable
 
@@ -184,8 +188,8 @@ def random_rotation(d: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def affine_r2(centers: np.ndarray, codes: np.ndarray) -> float:
-    """R^2 of the best affine map from centres (n, 2) to codes (n, d): the share of their variance, summed
-    over the d numbers, that it explains. 1 means that the code is a map."""
+    """R^2 of the best affine map from centres (n, 2) to codes (n, d): the share of their variance,
+    summed over the d numbers, that it explains. 1 means that the code is a map."""
     inputs = np.column_stack([centers, np.ones(len(centers))])
     affine, *_ = np.linalg.lstsq(inputs, codes)
     residual = codes - inputs @ affine
@@ -195,7 +199,8 @@ def affine_r2(centers: np.ndarray, codes: np.ndarray) -> float:
 def participation_ratio(codes: np.ndarray) -> float:
     """(sum of lambda)^2 / (sum of lambda^2), with the eigenvalues lambda of the covariance of codes
     (n, d). If k directions have the same variance and the others none, it is k; so it counts, with
-    weights, the directions that are used. (The sums are the trace of the covariance and the sum of its squared entries.)"""
+    weights, the directions that are used. (The first sum is the trace of the covariance, and the
+    second is that of its squared entries.)"""
     covariance = np.atleast_2d(np.cov(codes, rowvar=False))
     return float(np.trace(covariance) ** 2 / (covariance**2).sum())
 
@@ -216,8 +221,8 @@ def measure_code(
         "kernel": the mean cosine at each of the DISTANCES.
         "decay length": see decay_length().
         "affine R2", "participation ratio": over the frames of NUM_CIRCLES circles.
-        "pieces", "fields, 10 %", and so on: see count_fields(); and "rotated: pieces" and so on: the
-            same of the units after a random rotation of the code.
+        "pieces", "fields, 10 %", and so on: see count_fields(); and "rotated: pieces" and so on:
+            the same of the units after a random rotation of the code.
         "picture": the responses of the first units, (at most 4, 21, 21), each scaled to 0 to 1.
     """
     kernel = mean_cosine(code(random_pairs(NUM_PAIRS, rng, settings.center_range)))
@@ -250,16 +255,16 @@ def pixel_code(settings: FrameSettings, mean: np.ndarray) -> Code:
 
 
 def pca(frames: np.ndarray, d: int) -> tuple[np.ndarray, np.ndarray]:
-    """The d principal components of frames (n, pixels): directions (pixels, d), the one with most variance
-    first, and the standard deviation of the frames along each, (d,)."""
+    """The d principal components of frames (n, pixels): directions (pixels, d), the one with most
+    variance first, and the standard deviation of the frames along each, (d,)."""
     covariance, pixels = np.cov(frames, rowvar=False, dtype=np.float64), frames.shape[1]
     variance, directions = eigh(covariance, subset_by_index=[pixels - d, pixels - 1])
     return directions[:, ::-1], variance[::-1] ** 0.5
 
 
 def one_square(space: LatentSpace, rng: np.random.Generator) -> dict[str, float]:
-    """What the decoder draws for normal noise: the shares of NUM_NOISE frames that show "one square"
-    and "several squares"."""
+    """What the decoder draws for normal noise: the shares of NUM_NOISE frames that show "one
+    square" and "several squares"."""
     noise = rng.standard_normal((NUM_NOISE, space.settings.embed_dim), dtype=np.float32)
     count = count_blobs(space.decode(torch.from_numpy(noise)).numpy())
     return {"one square": (count == 1).mean(), "several squares": (count > 1).mean()}
@@ -295,8 +300,8 @@ def measure_pixels(settings: FlowSettings) -> dict[str, Any]:
 
 
 def measure_pca(settings: FlowSettings) -> dict[str, Any]:
-    """measure_code() of the first d principal components of the pixels, each divided by its standard
-    deviation, as the latents are."""
+    """measure_code() of the first d principal components of the pixels, each divided by its
+    standard deviation, as the latents are."""
     frames = orbit_frames(settings)
     directions, std = pca(frames, settings.embed_dim)
     pixels = pixel_code(settings, frames.mean(0))
@@ -349,15 +354,16 @@ NULL = "their mean"  # of the fitted cases
 
 
 def interpolate(x_fitted: np.ndarray, y_fitted: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Straight lines through the points (x_fitted, y_fitted) (k,), in the order of x, at x (m,): (m,).
-    Points with the same x are replaced by their mean; beyond the ends the lines go on horizontally."""
+    """Straight lines through the points (x_fitted, y_fitted) (k,), in the order of x, at x (m,):
+    (m,). Points with the same x are replaced by their mean, and beyond the ends the lines go on
+    horizontally."""
     distinct, which = np.unique(x_fitted, return_inverse=True)
     means = np.bincount(which, y_fitted) / np.bincount(which)
     return np.interp(x, distinct, means)
 
 
 def predictions(numbers: Numbers, kind: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
-    """What each predictor, and the null, say of the share with one square in the cases that were not fitted.
+    """What each predictor, and the null, say of the share with one square in the other cases.
 
     Args:
         numbers: case -> "d", "one square", ...
@@ -460,12 +466,10 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
         look: dict[str, Any] = {"ms": 3.5, "capsize": 2, "color": color, "label": case}
         kernels.errorbar(DISTANCES, mean, std, fmt=line, **look)
     kernels.set(xlabel="distance of the two squares", ylabel="mean cosine", ylim=(-0.9, 1.05))
-    kernels.set_title(
-        "How alike are the latents of two squares?\nd = 2: as coordinates; d = 100: nearly as pixels"
-    )
+    kernels.set_title("How alike two squares' latents are:\nat d = 2 as with coordinates")
     kernels.legend(fontsize=8, loc="upper right")
 
-    middle.suptitle("What a unit responds to, over\nthe square's place (seed 0)")
+    middle.suptitle("Each unit's response\nto the square's place")
     plots = middle.subplots(3, 2)
     units = [("d = 2", i) for i in range(2)] + [("d = 100", i) for i in range(4)]
     for plot, (case, unit) in zip(plots.ravel(), units, strict=True):

@@ -50,8 +50,10 @@ good: the finished video at the taken place, and the posterior mean of step 0 wi
 one. The undecided state says how much there would be to see in a state that really holds both.
 
 The scale of the latents decides how long they are hidden in the noise, and the post doesn't tell it.
-So there are three scales with d = 100. All this was fixed before the outcomes were looked at: the
-steps 5, 10, 20 and the one nearest to t_S, the brightness 0.5, and circles of a radius above 0.55.
+So there are three scales with d = 100. Fixed before the outcomes were looked at: the steps 5, 10, 20
+and the one nearest to t_S, the brightness 0.5, and circles of a radius above 0.55. Not fixed before:
+the squares of the state without memory. They were added when seed 0 showed that even the exact flow,
+which has decided, can have more at the other place than at the controls.
 """
 
 from dataclasses import dataclass
@@ -531,8 +533,8 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     figure = Figure((11, 8), layout="constrained")
     films, curves = figure.subfigures(2, 1, squeeze=False, height_ratios=(4.9, 3.1))[:, 0]
     films.suptitle(
-        f"Step {SHOWN_STEP} of {STEPS}, decoded (seed 0). Blue: the direction that the video takes in "
-        "the end; dashed orange: the other one",
+        f"Frames 0 to 7 at step {SHOWN_STEP} of {STEPS}, decoded (seed 0). Blue: where the square is in "
+        "the direction taken in the end; dashed orange: in the other one",
         fontsize=10,
     )
     axes = films.subplots(len(ROW_NAMES), len(PICTURED), squeeze=False)

@@ -49,8 +49,7 @@ class Forgetful:
         lost = t[0, 0] > 0 and (self.expected is None or not torch.equal(x, self.expected))
         if lost:
             mean = 0 * mean
-        steps = cut.STEPS - (t[0, 0] * cut.STEPS).round().long()
-        self.expected = x + (mean - x) / steps.item()
+        self.expected = x + (mean - x) / (cut.STEPS - round(t[0, 0].item() * cut.STEPS))
         return mean
 
 
@@ -73,6 +72,7 @@ def test_the_exact_flow_needs_nothing_but_the_posterior(few):
     result = cut.cuts(None, space_of_coordinates(turns=MOSTLY_CCW))
     assert result["uncut: right"] == 1 and (result["cut: right"] == 1).all()
     assert result["uncut: px"] < 0.1 and (result["cut: px"] < 0.1).all()
+    assert result["every step: right"] == 1 and result["every step: px"] < 0.1
     assert result["uncut: ccw"] == pytest.approx(0.8, abs=0.08)
     np.testing.assert_allclose(result["posterior: ccw"], 0.8, atol=0.08)
 
@@ -84,7 +84,9 @@ def test_what_the_choice_of_the_direction_does(few):
     for name in ("ccw", "same"):
         first = [result[f"{choice}: {name}"][0] for choice in cut.CHOICES]
         assert first[0] == first[1] == first[2]
-    assert result["likelier: ccw"].max() > result["posterior: ccw"].max() + 0.05
+    assert result["every step, likelier: ccw"] > result["uncut: ccw"] + 0.05
+    assert result["every step, posterior: ccw"] == pytest.approx(0.8, abs=0.08)
+    assert result["every step, blind: ccw"] == pytest.approx(0.8, abs=0.08)
     np.testing.assert_allclose(result["blind: ccw"][-3:], 0.8, atol=0.08)
     np.testing.assert_allclose(result["blind: same"][-3:], 0.68, atol=0.1)  # 0.8^2 + 0.2^2
     assert result["posterior: same"][-1] == 1 and result["likelier: same"][-1] == 1
@@ -99,6 +101,7 @@ def test_a_flow_with_a_memory_is_found_out(few):
     assert result["uncut: right"] == 1
     assert result["cut: right"][0] == 1  # a cut at step 0 is a new start
     assert (result["cut: right"][1:] < 0.1).all() and (result["cut: px"][1:] > 4).all()
+    assert result["every step: right"] < 0.1
     assert result["uncut: ccw"] == pytest.approx(0.5, abs=0.1)
 
 
@@ -129,10 +132,9 @@ def test_the_share_of_the_exact_flow_is_the_posterior():
             torch.testing.assert_close(cut.ccw_fraction(mean, futures), exact)
 
 
-def test_change_is_paired_and_over_all_cut_steps():
-    each = np.array([[0.5] * 6 + [1.2], [0.7] * 6 + [1.4]])
-    mean, error = cut.change({"seeds": each}, {"seeds": np.array([0.5, 0.8])})
-    assert mean == pytest.approx(0.05) and error == pytest.approx(0.05)
+def test_the_mean_is_over_all_cut_steps_of_each_seed():
+    value = {"seeds": np.array([[0.5] * 6 + [1.2], [0.7] * 6 + [1.4]]), "mean": None}
+    np.testing.assert_allclose(cut.over_cuts(value)["seeds"], [0.6, 0.8])
 
 
 def test_figure_and_texts(tmp_path, monkeypatch):
@@ -148,6 +150,7 @@ def test_figure_and_texts(tmp_path, monkeypatch):
     numbers, pictures, _ = read_numbers(tmp_path, "cut")
     assert len(cut.draw(numbers, pictures).get_axes()) == 6
     told = cut.texts(numbers)
-    assert told["d = 2, even: learned, change of right"] == "-10.0 ± 10.0"
-    assert told["d = 100, 80 % ccw: exact, change of px"].startswith(("+0.0", "-0.0"))
+    assert told["d = 2, even: learned, right, cut"] == "-10.0 ± 10.0"
+    assert told["d = 2, even: exact, right, cut"] == "+0.0 ± 0.0"
+    assert told["d = 100, 80 % ccw: exact, px, cut"].startswith(("+0.0", "-0.0"))
     assert len(told["table"].splitlines()) == 2 + 8

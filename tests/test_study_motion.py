@@ -8,12 +8,16 @@ import torch
 
 from autoencoder import AutoencoderSettings
 from data import FrameSettings, possible_orbits, random_stream, render
-from flow import FlowSettings
 from sample import centers_of_light
 from study import motion
 from study.question import read_numbers, write_numbers
 
 SETTINGS = AutoencoderSettings()
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    monkeypatch.setattr(motion, "WAYS", 30)
 
 
 class Renderer:
@@ -51,7 +55,9 @@ def space_of(model, embed_dim):
     """A latent space with this autoencoder, whose latents aren't moved or scaled."""
     return SimpleNamespace(
         autoencoder=model,
-        settings=FlowSettings(embed_dim=embed_dim),
+        settings=SimpleNamespace(
+            embed_dim=embed_dim, seed=0, center_range=0.8, turns=(1, -1), given_frames=1
+        ),
         encode=lambda c: model.encode(torch.from_numpy(render(c.reshape(-1, 2)))).reshape(
             *c.shape[:-1], -1
         ),
@@ -181,7 +187,7 @@ def test_a_square_at_the_wrong_place_is_no_motion():
 
     start, end = np.array([[-0.6, 0.3]]), np.array([[0.2, 0.3]])
     result = motion.straight_line(Detour(), SETTINGS, start, end, 0.5)
-    assert result["on the way"] == pytest.approx(0, abs=0.01) and result["one square"] == 0
+    assert result["on the way"] == pytest.approx(0, abs=0.05) and result["one square"] == 0
 
 
 # ---------------------------------------------------------------------------------------------
@@ -215,7 +221,7 @@ def test_own_ways(monkeypatch, model, dim, answer):
     assert 4 <= result["ways"] <= 21
     assert result["on the way"] == pytest.approx(answer, abs=0.03)
     assert result["frame 4: on the way"] == pytest.approx(answer, abs=0.03)
-    assert result["off the way"] == pytest.approx(0, abs=0.01)
+    assert result["off the way"] == pytest.approx(0, abs=0.05)
     assert result["path over chord"] == pytest.approx(1, abs=1e-4)
     assert result["one square"] == answer
     if answer:
@@ -235,11 +241,9 @@ def test_own_ways_takes_only_far_ways_from_one_square(monkeypatch):
     places[1] = [-0.35, 0.0]  # frame 2, from here to (0, 0.7): far enough
     states = straight_states(space, places[None], first_centers)
     fake_samples(monkeypatch, states, first_centers)
-    # the middle (-0.175, 0.35) is 0.39 from its own mirrored place's nearest: that is 0.78 apart, fine;
-    # the mirrored place (0.175, -0.35) is 0.39 from (0, -0.7), the direction that wasn't taken
+    # The middle's mirror image, (0.175, -0.35), is 0.39 from (0, -0.7), the direction that isn't taken.
     assert motion.own_ways(None, space)["ways"] == 0
-    places[1] = [-0.6, 0.2]  # mirrored middle (0.3, -0.45): 0.39 from (0, -0.7), too
-    places[1] = [-0.7, 0.1]  # mirrored middle (0.35, -0.4): 0.46 from it
+    places[1] = [-0.7, 0.1]  # now it is (0.35, -0.4), and 0.46 from there
     states = straight_states(space, places[None], first_centers)
     fake_samples(monkeypatch, states, first_centers)
     assert motion.own_ways(None, space)["ways"] == 1
@@ -287,8 +291,9 @@ def test_light_that_passes_at_one_step_only_counts(monkeypatch):
 # The whole question
 
 
-def test_figure_and_texts(tmp_path, tiny):
+def test_figure_and_texts(tmp_path, tiny, monkeypatch):
     """From the results of a tiny flow, kept and read as the command does."""
+    monkeypatch.setattr(motion, "VIDEOS", 20)
     network, space = tiny
     results = motion.straight_lines(space.autoencoder, space.settings) | {"folds": 0.0}
     for which, used in (("learned", network), ("exact", None)):

@@ -64,6 +64,8 @@ def test_a_flow_that_knows_only_its_circles_is_found_out(unseen_radii):
     off = physics.nearest_seen_radii(RADII, space.settings) - RADII
     np.testing.assert_allclose(result["radius error, px"], off / PIXEL, atol=0.01)
     np.testing.assert_allclose(result["angle error, degrees"], 0, atol=0.05)
+    np.testing.assert_allclose(result["exact, error, px"], 0, atol=0.01)  # it isn't to blame
+    assert (result["exact, right"] == 1).all()
 
 
 def test_a_flow_that_knows_the_rule_reaches_everything():
@@ -104,6 +106,14 @@ def test_how_it_fails_is_told_apart():
     ahead = physics.unseen_circles(Answering(lambda r, a: (r, a + 2)), space, starts=3)
     np.testing.assert_allclose(ahead["angle error, degrees"], 2, atol=0.05)
     np.testing.assert_allclose(ahead["radius error, px"], 0, atol=0.01)
+
+
+def test_a_few_bad_videos_leave_the_median():
+    space = coordinates()
+    rare = Answering(lambda r, a: (np.where((0 < a) & (a < 45), r / 2, r), a))
+    result = physics.unseen_circles(rare, space, starts=12)
+    np.testing.assert_allclose(result["error, px"], 0, atol=0.01)
+    assert 0.5 < result["right"].mean() < 0.95
 
 
 def test_ahead_is_in_the_direction_of_the_video():
@@ -150,6 +160,12 @@ def test_nearest_circles_and_starts_by_hand():
 
 def test_hold_outs_leave_out_what_they_say():
     """And the bands that the figure shades are what is left."""
+    assert {name: list(physics.trained_bands(name)) for name in physics.HOLD_OUTS} == {
+        "all": [(0.2, 0.8)],
+        "gap": [(0.2, 0.4), (0.6, 0.8)],
+        "outside": [(0.2, 0.5)],
+        "inside": [(0.5, 0.8)],
+    }
     for hold_out, unseen in physics.HOLD_OUTS.items():
         first = random_first_centers(2000, np.random.default_rng(0), 0.8, unseen)
         radius = np.linalg.norm(first, axis=1)

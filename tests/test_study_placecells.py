@@ -313,7 +313,9 @@ def made_up(truth, seeds=5):
     runs = {}
     cases = {f"d = {dim}": dim for dim in DIMS}
     for suffix in ("one hidden layer", "two hidden layers", "plain", "plain, one hidden layer"):
-        cases |= {f"d = {dim}, {suffix}": dim for dim in (2, 8, 100)}
+        cases |= {
+            f"d = {dim}, {suffix}": dim for dim in (2, 24, 100)
+        }  # 24: between two fitted ones
     for case, dim in cases.items():
         runs[case] = []
         for _ in range(seeds):

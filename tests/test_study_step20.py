@@ -205,8 +205,9 @@ def test_velocity_network_is_solved_for_the_mean():
 
 
 @pytest.mark.parametrize("velocity", [False, True])
-def test_ordinary_networks_learn(tiny, velocity):
+def test_ordinary_networks_learn(tiny, velocity, monkeypatch):
     """After some steps the error of z is well under that of saying the mean, which is 0."""
+    monkeypatch.setattr(step20, "NUM_ORBITS", 64)
     _, space = tiny
     space = step20.LatentSpace(
         space.autoencoder, space.mean, space.std, FlowSettings(embed_dim=1, flow_steps=150)
