@@ -33,6 +33,7 @@ from data import (
 from sample import centers_of_light, nearest_orbits
 from study.measures import FRAMES, TOLERANCE, blobs_at, control_places, light_at, turned
 from study.question import markdown_table
+from study.step20 import place_shares
 
 VIDEOS = {d: [f"dim_{d}_step_{step}.png" for step in (0, 20, 50)] for d in (2, 100)}
 GRIDS = {0.2: "bottleneck_0d2.png", 0.4: "bottleneck_0d4.png", 0.8: "bottleneck_0d8.png"}
@@ -98,9 +99,8 @@ def measure_video(start: np.ndarray, middle: np.ndarray, end: np.ndarray) -> dic
             "turned circles": the other places are turned around the circle, by 5 degrees at a time,
             and frames where this brings them nearer than 45 degrees to the taken place are left out;
             how many of these 72 have as much light as the other places themselves (which count).
-        "extra pixels": those of step 20 brighter than 0.5 that lie off the taken place; the shares
-            of them that were as bright at step 0, in the same frame and in other frames.
-        "correlation": of the pixels of step 20 with those of step 0, likewise.
+        "step20: extra pixels from step 0" and so on: all that step20.py measures of samples, too, by
+            its place_shares().
     """
     both = possible_orbits(centers_of_light(end[:1]))  # (1, 2, 8, 2)
     nearest, distance = nearest_orbits(end[None, 1:], both[:, :, 1:])
@@ -128,14 +128,8 @@ def measure_video(start: np.ndarray, middle: np.ndarray, end: np.ndarray) -> dic
         clear = [frame for frame in FRAMES if cosine[frame] < np.cos(np.radians(45)) + 1e-9]
         as_much += light(clear, places[clear][:, None]) >= light_at_other - 1e-9
 
-    pixels = middle[1:] > 0.5  # (7, 51, 51)
-    off_the_place = pixels & (render(taken[1:]) == 0)
-    was_bright = start[1:] > 0.5
-    in_other_frames = [
-        np.roll(was_bright, shift, axis=0)[off_the_place].mean() for shift in range(1, 7)
-    ]
-    likeness = np.corrcoef(middle[1:].reshape(7, -1), start[1:].reshape(7, -1))[:7, 7:]
-    same = np.eye(7, dtype=bool)
+    frames = {step: each[None, 1:] for step, each in ((0, start), (20, middle), (50, end))}
+    as_samples = place_shares(frames, taken[None], other[None])
     finished = blobs_at(end[None, FRAMES], taken[None, FRAMES, None])
     return {
         "squares, step 0": count_blobs(start[1:]),
@@ -153,10 +147,7 @@ def measure_video(start: np.ndarray, middle: np.ndarray, end: np.ndarray) -> dic
         "light at the controls": light(FRAMES, controls),
         "light at the taken place": light(FRAMES, taken[FRAMES][:, None]),
         "turned circles with as much light, of 72": as_much,
-        "extra pixels, bright at step 0 in the same frame": was_bright[off_the_place].mean(),
-        "extra pixels, bright at step 0 in other frames": np.mean(in_other_frames),
-        "correlation with step 0, the same frame": likeness[same].mean(),
-        "correlation with step 0, other frames": likeness[~same].mean(),
+        **{f"step20: {name}": value for name, value in as_samples.items()},
     }
 
 
@@ -243,11 +234,8 @@ def texts(numbers: dict[str, Any]) -> dict[str, str]:
             ),
             ("finished squares at their place, of 6", "at their place, step 50, of 6"),
             ("extra squares of step 20 at the other place", "extra squares at the other place"),
-            (
-                "extra bright pixels that were bright at step 0",
-                "extra pixels, bright at step 0 in the same frame",
-            ),
-            ("the same, in other frames (null)", "extra pixels, bright at step 0 in other frames"),
+            ("extra bright pixels that were bright at step 0", "step20: extra pixels from step 0"),
+            ("the same, in other frames (null)", "step20: extra pixels, other frames"),
         )
     ]
     ranges = [numbers[f"range {r}"] for r in GRIDS]

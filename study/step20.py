@@ -100,12 +100,6 @@ POST_VIDEO = {
     2: {0: ("one", 7), 20: ("one", 6), 50: ("one", 7)},
     100: {0: ("several", 7), 20: ("several", 7), 50: ("one", 6)},
 }
-# What place_shares() gives for the post's own frames, as study.pictures.read_frames() reads them, and
-# is not in figures/pictures.json
-POST_PLACES = {
-    2: {"taken at 20": 0.0, "other at 20": 0.0, "control at 20": 0.0, "ghosts": 0.099},
-    100: {"taken at 20": 0.5, "other at 20": 0.0, "control at 20": 0.028, "ghosts": 0.069},
-}
 LEAST = 0.05  # a recipe fits if a video is as the post with at least this probability, at both d
 NOT_SHARES = (
     "likeness to step 0",
@@ -408,23 +402,19 @@ def analysis(settings: SweepSettings) -> Runs:
 
 
 def post() -> dict[int, dict[str, float]]:
-    """What the post's one video shows, for each d: from figures/pictures.json, which study/pictures.py
-    measured in its pixels, under the names of count_shares() and place_shares()."""
+    """What the post's one video shows, for each d, under the names of count_shares() and
+    place_shares(): from figures/pictures.json, which study/pictures.py measured in its pixels."""
     path = Path(__file__).parent.parent / "figures" / "pictures.json"
     told = json.loads(path.read_text())
     shown: dict[int, dict[str, float]] = {}
     for dim in DIMS:
         video = told[f"d = {dim}"]
         counts = {step: np.array([video[f"squares, step {step}"]]) for step in STEPS}
-        shown[dim] = count_shares(counts, dim) | POST_PLACES[dim]
-        shown[dim] |= {
-            "taken at 50": video["at their place, step 50, of 6"] / 6,
-            "likeness to step 0": video["correlation with step 0, the same frame"],
-            "likeness, other frames": video["correlation with step 0, other frames"],
-            "extra pixels from step 0": video["extra pixels, bright at step 0 in the same frame"],
-            "extra pixels, other frames": video["extra pixels, bright at step 0 in other frames"],
-            "error, px": video["px from the orbit, step 50, median"],
-        }
+        shown[dim] = count_shares(counts, dim)
+        for name, value in video.items():
+            if name.startswith("step20: "):
+                shown[dim][name.removeprefix("step20: ")] = value
+        shown[dim]["error, px"] = video["px from the orbit, step 50, median"]
     return shown
 
 

@@ -403,7 +403,7 @@ def test_a_picture_of_a_video_that_shows_both_directions():
     assert told["light at the other place"] > 0.9 and told["light at the taken place"] > 0.9
     assert told["light at the controls"] < 0.05
     assert told["turned circles with as much light, of 72"] == 1  # itself
-    assert told["extra pixels, bright at step 0 in the same frame"] == 0
+    assert told["step20: extra pixels from step 0"] == 0
 
 
 def test_a_picture_of_a_video_with_something_at_a_control_place():
@@ -415,8 +415,8 @@ def test_a_picture_of_a_video_with_something_at_a_control_place():
     assert told["extra squares at the other place"] == 2 and told["extra squares at a control"] == 4
     assert told["extra squares in frame 4"] == 1
     assert told["light at the other place"] == pytest.approx(1 / 3, abs=0.05)
-    assert told["extra pixels, bright at step 0 in the same frame"] == 1
-    assert told["extra pixels, bright at step 0 in other frames"] < 0.1
+    assert told["step20: extra pixels from step 0"] == 1
+    assert told["step20: extra pixels, other frames"] < 0.1
 
 
 def test_latents_of_a_picture_with_missing_dots():
