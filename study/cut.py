@@ -166,8 +166,8 @@ def cuts(network: FlowNetwork | None, space: LatentSpace) -> dict[str, Any]:
             for name, which in shares.items():
                 after.setdefault(f"{choice}: {name}", []).append(which.float().mean().item())
             if choice == "posterior":
-                for name, x in quality(end).items():
-                    after.setdefault(f"cut: {name}", []).append(x)
+                for name, number in quality(end).items():
+                    after.setdefault(f"cut: {name}", []).append(number)
     results |= {name: np.array(each) for name, each in after.items()}
 
     for choice in CHOICES:
@@ -271,10 +271,12 @@ def texts(numbers: Numbers) -> dict[str, str]:
             return f"{100 * mean:+.1f} ± {100 * error:.1f}"
         return f"{mean:+.3f} ± {error:.3f}"
 
-    told, rows = {}, []
+    told: dict[str, str] = {}
+    rows = []
     for name, case in numbers.items():
         for which in FLOWS:
-            key, result = f"{name}: {which}", {}  # of this flow: name of the result -> value
+            key = f"{name}: {which}"
+            result: dict[str, Any] = {}  # of this flow: name of the result -> value
             for each, value in case.items():
                 if each.startswith(which):
                     result[each.removeprefix(f"{which}, ")] = value

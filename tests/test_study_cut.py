@@ -41,13 +41,14 @@ class Forgetful:
     finds another one, it has lost the thread, and predicts the middle of the frame."""
 
     def __init__(self):
-        self.expected = None
+        self.expected, self.lost = torch.zeros(0), False
 
     def __call__(self, x, t, given):
         futures = known_futures(given)
         mean = posterior_mean(x, t, futures, torch.full((len(x), 2), 0.5))
-        lost = t[0, 0] > 0 and (self.expected is None or not torch.equal(x, self.expected))
-        if lost:
+        at_the_start = t[0, 0] == 0
+        self.lost = not at_the_start and (self.lost or not torch.equal(x, self.expected))
+        if self.lost:
             mean = 0 * mean
         self.expected = x + (mean - x) / (cut.STEPS - round(t[0, 0].item() * cut.STEPS))
         return mean
