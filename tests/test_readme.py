@@ -63,7 +63,7 @@ def test_what_is_imported_is_installed():
 
 
 def test_the_two_lines():
-    linux, torch, tests = (line for line in code_blocks("bash") if "pip install" in line)
+    torch, linux, tests = (line for line in code_blocks("bash") if "pip install" in line)
     windows = [line for line in code_blocks("bat") if "pip install" in line]
     assert linux == (
         "python3 -m venv .venv && . .venv/bin/activate && pip install -r requirements.txt"
