@@ -63,7 +63,7 @@ def test_what_is_imported_is_installed():
 
 
 def test_the_two_lines():
-    linux, torch, tests = (line for line in code_blocks("bash") if "pip install" in line)
+    torch, linux, tests = (line for line in code_blocks("bash") if "pip install" in line)
     windows = [line for line in code_blocks("bat") if "pip install" in line]
     assert linux == (
         "python3 -m venv .venv && . .venv/bin/activate && pip install -r requirements.txt"
@@ -116,7 +116,7 @@ def test_every_picture_says_what_it_shows():
 
 def test_a_study_command_makes_the_figure_above_it():
     figures = re.findall(r"\]\(figures/(\w+)\.png\)", README)
-    for command in set(re.findall(r"`python -m study\.(\w+)` makes", README)) - {"opening"}:
+    for command in set(re.findall(r"`python -m study\.(\w+)` makes", README)) - {"opening", "all"}:
         assert command in figures
     assert "first" in figures
 
@@ -136,7 +136,7 @@ def test_the_drawing_has_the_sizes_of_the_code():
 def test_the_lines_for_a_notebook_work(learned, monkeypatch, tmp_path):
     monkeypatch.setattr(sample, "trained_flow", lambda settings: learned)
     (code,) = code_blocks("python")
-    assert len(code.splitlines()) <= 4
+    assert len(list(filter(None, code.splitlines()))) <= 4
     (tmp_path / "cell.py").write_text(code)
     names = runpy.run_path(str(tmp_path / "cell.py"))
     assert names["frames"].shape == (51, 7, 51, 51)
