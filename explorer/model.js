@@ -71,32 +71,44 @@ function add(x, y) {
 /** torch.nn.Linear on each row of x (rows, n_in): y = W x + b, W (n_out, n_in). Nearly all of the
  * time is spent here, and most of that is loading numbers. So several sums grow side by side, which
  * share what is loaded: four outputs of two rows, or eight outputs of a row that is left over. Where
- * there are no more outputs, the last one is summed again. */
+ * there are no more outputs, the last one is summed again. And a few rows are finished before the
+ * next ones begin, so that they stay in the processor's cache meanwhile. */
 function linear(x, W, bias) {
   const n_out = bias.length;
   const n_in = Math.floor(W.length / n_out);
   const rows = Math.floor(x.length / n_in);
   const y = new Float64Array(rows * n_out);
-  for (let o = 0; o < n_out; o += 4) {
-    const [o1, o2, o3] = [1, 2, 3].map((next) => Math.min(o + next, n_out - 1));
-    const w0 = o * n_in, w1 = o1 * n_in, w2 = o2 * n_in, w3 = o3 * n_in;
-    for (let row = 0; row + 1 < rows; row += 2) {
-      const a = row * n_in, b = a + n_in;
-      let a0 = bias[o], a1 = bias[o1], a2 = bias[o2], a3 = bias[o3];
-      let b0 = a0, b1 = a1, b2 = a2, b3 = a3;
-      for (let i = 0; i < n_in; i++) {
-        const xa = x[a + i], xb = x[b + i];
-        const v0 = W[w0 + i], v1 = W[w1 + i], v2 = W[w2 + i], v3 = W[w3 + i];
-        a0 += xa * v0, a1 += xa * v1, a2 += xa * v2, a3 += xa * v3;
-        b0 += xb * v0, b1 += xb * v1, b2 += xb * v2, b3 += xb * v3;
-      }
-      const ya = row * n_out, yb = ya + n_out;
-      y[ya + o] = a0, y[ya + o1] = a1, y[ya + o2] = a2, y[ya + o3] = a3;
-      y[yb + o] = b0, y[yb + o1] = b1, y[yb + o2] = b2, y[yb + o3] = b3;
+  const paired = rows - (rows % 2);
+  for (let from = 0; from < paired; from += 16) {
+    for (let o = 0; o < n_out; o += 4) {
+      twoRowsByFour(x, W, bias, y, o, from, Math.min(from + 16, paired));
     }
   }
-  if (rows % 2 === 1) linearRow(x.subarray(x.length - n_in), W, bias, y.subarray(y.length - n_out));
+  if (rows > paired) linearRow(x.subarray(paired * n_in), W, bias, y.subarray(paired * n_out));
   return y;
+}
+
+/** Outputs o to o + 3 of the rows `from` to `end`, two rows at a time. */
+function twoRowsByFour(x, W, bias, y, o, from, end) {
+  const n_out = bias.length;
+  const n_in = Math.floor(W.length / n_out);
+  const last = n_out - 1;
+  const o1 = Math.min(o + 1, last), o2 = Math.min(o + 2, last), o3 = Math.min(o + 3, last);
+  const w0 = o * n_in, w1 = o1 * n_in, w2 = o2 * n_in, w3 = o3 * n_in;
+  for (let row = from; row < end; row += 2) {
+    const a = row * n_in, b = a + n_in;
+    let a0 = bias[o], a1 = bias[o1], a2 = bias[o2], a3 = bias[o3];
+    let b0 = a0, b1 = a1, b2 = a2, b3 = a3;
+    for (let i = 0; i < n_in; i++) {
+      const xa = x[a + i], xb = x[b + i];
+      const v0 = W[w0 + i], v1 = W[w1 + i], v2 = W[w2 + i], v3 = W[w3 + i];
+      a0 += xa * v0, a1 += xa * v1, a2 += xa * v2, a3 += xa * v3;
+      b0 += xb * v0, b1 += xb * v1, b2 += xb * v2, b3 += xb * v3;
+    }
+    const ya = row * n_out, yb = ya + n_out;
+    y[ya + o] = a0, y[ya + o1] = a1, y[ya + o2] = a2, y[ya + o3] = a3;
+    y[yb + o] = b0, y[yb + o1] = b1, y[yb + o2] = b2, y[yb + o3] = b3;
+  }
 }
 
 /** The same for a single row x (n_in), into y (n_out). */
@@ -406,25 +418,23 @@ function solve(A, b) {
  * of the way to the posterior mean. */
 const eulerStep = (x, mean, left) => x.map((value, i) => value + (mean[i] - value) / left);
 
-/** Euler steps from the noise, t = 0, to t = 1: states and posterior means of the steps 0, 1, ...
- * steps. At the last step they are the same. meanAt(x, k) is the posterior mean at t = k / steps. */
-function eulerSteps(meanAt, x, steps) {
-  const [states, means] = [[], []];
+/** Euler steps from the noise, t = 0, to t = 1: yields the state and the posterior mean of the steps
+ * 0, 1, ... steps. At the last step they are the same. meanAt(x, k) is the posterior mean of step k,
+ * at t = k / steps. */
+function* eulerSteps(meanAt, x, steps) {
   for (let k = 0; k < steps; k++) {
     const mean = meanAt(x, k);
-    states.push(x);
-    means.push(mean);
+    yield [x, mean];
     x = eulerStep(x, mean, steps - k);
   }
-  return { states: [...states, x], means: [...means, x] };
+  yield [x, x];
 }
 
 /** The two parts that the state of a step is the sum of. Each Euler step is an average of the state
  * and the posterior mean, so what is left of the noise after k of N steps is (1 - k/N) of it; and
  * the rest, the running mean, is what the same steps make of 0 in place of the noise. It is an
  * average of the posterior means so far whose weights add up to k/N. */
-function stateParts({ states, means }, step) {
-  const steps = states.length - 1;
+function stateParts({ states, means }, step, steps) {
   const noise = states[0].map((value) => (1 - step / steps) * value);
   let running = new Float64Array(noise.length);
   for (let k = 0; k < step; k++) running = eulerStep(running, means[k], steps - k);

@@ -7,17 +7,17 @@ const all = (selector) => [...document.querySelectorAll(selector)];
 // ---------------------------------------------------------------- the possible turns
 
 // In eighths of a circle per frame, from half a turn to standing still and on to the other side.
-// Colours that colour-blind readers can tell apart too (Okabe and Ito's, for black): warm ones are
+// Colours that colour-blind readers can tell apart too (after Okabe and Ito, a little lighter, for black): warm ones are
 // counter-clockwise, cool ones clockwise. Each turn also has its own dashes.
 const TURNS = [
   { turn: 4, color: "#ffffff", dashes: "1 2" },
-  { turn: 3, color: "#d55e00", dashes: "7 2 1 2" },
+  { turn: 3, color: "#e8682a", dashes: "7 2 1 2" },
   { turn: 2, color: "#f0e442", dashes: "7 2" },
   { turn: 1, color: "#e69f00", dashes: "none" },
   { turn: 0, color: "#cc79a7", dashes: "2 4" },
   { turn: -1, color: "#56b4e9", dashes: "4 3" },
-  { turn: -2, color: "#009e73", dashes: "4 2 1 2" },
-  { turn: -3, color: "#0072b2", dashes: "4 2 1 2 1 2" },
+  { turn: -2, color: "#1fb58a", dashes: "4 2 1 2" },
+  { turn: -3, color: "#2f80d0", dashes: "4 2 1 2 1 2" },
 ];
 const USUAL_WEIGHT = 5; // of a turn that is switched on
 
@@ -138,9 +138,8 @@ function possibleTurns(given) {
   return turns.map((one) => ({ ...one, prior: given[one.key] / total }));
 }
 
-/** Sample one video: every step's state and posterior mean, the share of each possible turn in
- * that mean, and the exact flow. */
-function sample(given, firstCenter, noise) {
+/** Begin to sample a video; goOn() takes the steps. */
+function beginSample(given, firstCenter, noise) {
   const { network } = networks[given.d];
   const space = networks[given.d].space.withScale(given.scale);
   const turns = possibleTurns(given);
@@ -150,9 +149,21 @@ function sample(given, firstCenter, noise) {
   const meanAt = given.exact
     ? (x, k) => truth.posteriorMean(x, times[k])
     : network.posteriorMeanAt(circle.subarray(0, given.d), times);
-  const { states, means } = eulerSteps(meanAt, noise, given.steps);
-  const shares = means.map((mean) => truth.shares(mean)); // [step][turn]
-  return { space, turns, circle, truth, states, means, shares };
+  const walk = eulerSteps(meanAt, noise, given.steps);
+  return { space, turns, circle, truth, walk, states: [], means: [], shares: [] };
+}
+
+/** Sample on to this step. Of each step are kept: the state, the posterior mean, and the share of
+ * each possible turn in it. */
+function goOn(sample, step) {
+  const { walk, truth, states, means, shares } = sample;
+  while (states.length <= step) {
+    const [state, mean] = walk.next().value;
+    states.push(state);
+    means.push(mean);
+    shares.push(truth.shares(mean));
+  }
+  return sample;
 }
 
 /** What make() gives; made anew only if the key has changed since the last time. */
@@ -164,18 +175,22 @@ function remember(name, key, make) {
 
 const noiseOf = (seed) => randomNormal(seed, (C.NUM_FRAMES - 1) * view.d);
 
-function currentSample() {
+/** The video that is shown, sampled up to this step: the last one, or fewer to save time. */
+function currentSample(step = view.steps) {
   const { d, exact, scale, x, y, seed, steps } = view;
   const weights = TURNS.map(({ key }) => view[key]);
-  return remember("sample", [d, exact, scale, x, y, seed, steps, weights].join(), () =>
-    sample(view, [x, y], noiseOf(seed)));
+  const sample = remember("sample", [d, exact, scale, x, y, seed, steps, weights].join(), () =>
+    beginSample(view, [x, y], noiseOf(seed)));
+  return goOn(sample, step);
 }
 
 /** Frames 0 to 7 of the step that is shown; "states" or "means". */
+const decoded = new WeakMap(); // latents of a step -> frames 1 to 7
 function currentFrames(readout) {
-  const latents = currentSample()[readout][view.step];
-  return remember(readout, latents, () =>
-    [render([view.x, view.y]), ...currentSample().space.decode(latents)]);
+  const sample = currentSample(view.step);
+  const latents = sample[readout][view.step];
+  if (!decoded.has(latents)) decoded.set(latents, sample.space.decode(latents));
+  return [render([view.x, view.y]), ...decoded.get(latents)];
 }
 
 /** The parts of the state that is shown, as frames 1 to 7: the noise part; the running mean, divided
@@ -183,7 +198,7 @@ function currentFrames(readout) {
 function currentParts() {
   const sample = currentSample();
   return remember("parts", [remembered.sample.key, view.step, view.fresh].join(), () => {
-    const { noise, running } = stateParts(sample, view.step);
+    const { noise, running } = stateParts(sample, view.step, view.steps);
     const t = view.step / view.steps;
     const fresh = noiseOf(1e6 + view.fresh).map((value) => (1 - t) * value); // no other seed has it
     return {
@@ -224,7 +239,7 @@ const text = ([x, y], words, style = "") =>
 /** Outline where the square of a frame truly is, for each possible turn. Where turns meet, one
  * outline lies inside the other. */
 function outlines(frame) {
-  const { turns } = currentSample();
+  const { turns } = currentSample(view.step);
   const centers = circlePlaces([view.x, view.y]);
   return turns.map(({ turn, style }, k) => {
     const place = placeOf(turn, frame);
@@ -382,7 +397,7 @@ function moveHandle(id, x, y) {
 
 /** The likeliest turn, and what is to be said about it. */
 function verdict() {
-  const { turns, shares } = currentSample();
+  const { turns, shares } = currentSample(view.step);
   const order = turns.map(({ name }, k) => [shares[view.step][k], name]).sort(([a], [b]) => b - a);
   const [[share, name], [nextShare] = [0]] = order;
   if (share > 0.95) return `decided: ${name}`;
@@ -471,7 +486,7 @@ function goTo(step) {
 function playOn() {
   if (view.step >= view.steps) return goTo(view.steps);
   change({ step: view.step + 1 });
-  const highest = Math.max(...currentSample().shares[view.step]);
+  const highest = Math.max(...currentSample(view.step).shares[view.step]);
   playTimer = setTimeout(playOn, 70 + 380 * clip(2 * (1 - highest)));
 }
 
