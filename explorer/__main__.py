@@ -62,6 +62,7 @@ def page(networks: str) -> str:
         "FRAME_SIZE": data.FRAME_SIZE,
         "PIXEL": data.PIXEL,
         "NUM_FRAMES": data.NUM_FRAMES,
+        "TURN_NAMES": {turn: data.turn_name(turn) for turn in range(-3, 5)},
         "RANGE": SampleSettings.center_range,
         "HALF_WIDTH": SampleSettings.half_width,
         "CHANNELS": autoencoder.CHANNELS,
