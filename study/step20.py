@@ -491,7 +491,7 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
             draw_over_scale(as_post, numbers, recipe, dim, "as the post", **look)
     as_post.axhline(100 * LEAST, color=GREY, lw=1, ls=":", label="a recipe fits from here on")
     as_post.set_ylabel("videos as the post's, %")
-    as_post.set_title("Which scale would show\nwhat the post's videos show?")
+    as_post.set_title("With 0.2 to 0.5, videos may show\nwhat the post's two videos show")
     as_post.legend(fontsize=8)
     for plot in (many, few, as_post):
         plot.set(
