@@ -345,7 +345,9 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     films.set_xticks(centers, ["one\nsquare", "1/4", "1/2", "3/4", "other\nsquare"])
     films.set_yticks(centers[: len(shown)], [name.replace(", ", ",\n") for name in shown])
     films.tick_params(length=0)
-    films.set_title("A straight line between two latents moves a square\nat d = 2, and fades it at d = 16 and 100 (seed 0)")
+    films.set_title(
+        "A straight line between two latents moves a square\nat d = 2, and fades it at d = 16 and 100 (seed 0)"
+    )
 
     looks = [("-", name, color) for name, color in shown.items()]
     looks += [("--", "plain, d = 2", GREEN), ("--", "plain, d = 100", BLUE)]
@@ -385,7 +387,9 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
             x = numbers[name]["code, on the way"]["seeds"][folds, DISTANCES.index(FAR)]
             code.plot(x, np.full(len(x), i), "o", ms=9, mfc="none", mec="black")
     code.plot([], [], "o", ms=9, mfc="none", mec="black", label="the latent grid folds")
-    code.set_title("The code alone, squares 0.8 apart: hidden\nlayers and recipe count, not d alone")
+    code.set_title(
+        "The code alone, squares 0.8 apart: hidden\nlayers and recipe count, not d alone"
+    )
 
     with_flow = [name for name in order if name in WITH_FLOW]
     dots(flow, with_flow, "exact, on the way", "s", ORANGE, -0.25, "exact flow, at the middle")
@@ -396,7 +400,9 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     dots(
         flow, with_flow, "learned, off the way", "x", GREY, 0.25, "learned, off the way (the null)"
     )
-    flow.set_title("While a video is sampled: the exact flow\nmoves and fades squares just as the learned one")
+    flow.set_title(
+        "While a video is sampled: the exact flow\nmoves and fades squares just as the learned one"
+    )
 
     for plot, names in ((code, order), (flow, with_flow)):
         for x in (0, 1):
