@@ -3,8 +3,8 @@
     python -m study.placecells      # out/placecells.png, .json and .csv
 
 The post compares d = 2 with coordinates: two numbers say where the square is. And it compares
-d = 100 with place cells, the neurons in an animal's brain of which each fires in one part of the room.
-So far that is an image. It can be tested, because such codes differ in what one can measure.
+d = 100 with place cells, the neurons in an animal's brain of which each fires in one part of the
+room. So far that is an image. It can be tested, because such codes differ in what one can measure.
 
 If the latent is made of coordinates, an affine map leads from the centre of the square to the
 latent (R^2 near 1), and far can be told from very far: the larger the distance between two squares,
@@ -25,11 +25,12 @@ plane, and if that piece is small: under 20 % of the plane (10 % and 30 % are gi
 are the positive control: all must have a field. Coordinates are the negative control: none may have
 one. The null is a random rotation, which makes each unit a random mixture of all units and leaves
 the kernel as it is. If the network's own units don't have fields more often than such mixtures, its
-axes are nothing special. The limits were fixed before any network was measured. The negative
-control then showed that they don't suffice: along a diagonal, a coordinate is above half of its
-maximum in a corner only, which is an eighth of the plane. So it was added that a field must not
-touch the border. (That costs place cells near the border. The shares without this rule are kept,
-too.)
+axes are nothing special. The limits were fixed beforehand, and turned out not to suffice: along a
+diagonal, a coordinate is above half of its maximum in a corner only, which is an eighth of the
+plane, and of the two units of seed 0 at d = 2, which are nearly coordinates, both passed even at 10
+%. So it was added, after seed 0 had been looked at, that a field must not touch the border. (That
+costs place cells near the border. The shares without this rule are kept, too, under "fields or
+corners".)
 
 Then there is the question what follows from the code. Decoded noise shows one square at d = 2, and
 often several at d = 100, but hardly ever with two hidden layers. So what is it that counts? It may
@@ -63,7 +64,7 @@ from scipy import ndimage
 from scipy.linalg import eigh
 
 from analyze import BLUE, GREEN, GREY, ORANGE, RECIPES, RED, SweepSettings, count_blobs, measure
-from autoencoder import encode_squares, trained_autoencoder
+from autoencoder import encode_squares
 from data import (
     FRAME_SIZE,
     FrameSettings,
@@ -270,10 +271,20 @@ def one_square(space: LatentSpace, rng: np.random.Generator) -> dict[str, float]
     return {"one square": (count == 1).mean(), "several squares": (count > 1).mean()}
 
 
+def one_square_of_shaped_noise(space: LatentSpace, rng: np.random.Generator) -> float:
+    """The same share "one square" for noise that has the covariance of the latents. Normal noise is
+    as wide in all directions, and at d = 100 most of them are directions that no latent has."""
+    latents = space.encode(random_places(space.settings, rng)).numpy()
+    covariance = np.cov(latents, rowvar=False)
+    zero = np.zeros(len(covariance))
+    noise = rng.multivariate_normal(zero, covariance, NUM_NOISE, method="eigh").astype(np.float32)
+    count = count_blobs(space.decode(torch.from_numpy(noise)).numpy())
+    return float((count == 1).mean())
+
+
 def measure_latents(settings: FlowSettings) -> dict[str, Any]:
     """measure_code() of the latents; also "d", "participation ratio, own" (before standardising),
-    one_square(), and the midpoints() of the decoder."""
-    trained_autoencoder(settings)  # if it is missing, here: latent_space() switches gradients off
+    one_square(), "one square, shaped noise", and the midpoints() of the decoder."""
     space = latent_space(settings)
     rng = random_stream(settings.seed, "counting")
     result = measure_code(lambda centers: space.encode(centers).numpy(), settings, rng)
@@ -282,6 +293,7 @@ def measure_latents(settings: FlowSettings) -> dict[str, Any]:
         "d": settings.embed_dim,
         "participation ratio, own": participation_ratio(own),
         **one_square(space, rng),
+        "one square, shaped noise": one_square_of_shaped_noise(space, rng),
         **midpoints(space.autoencoder, settings),
     }
 
@@ -331,7 +343,8 @@ def analysis(settings: SweepSettings) -> Runs:
     for dim in (4, 16, 100):
         flows = settings.flows(embed_dim=dim, hidden_layers=1, **plain)
         cases[f"d = {dim}, plain, {names[1]}"] = flows
-    # d = 10 because about as many directions are used at d = 100
+    # 2 and 100 were fixed beforehand. 10 was added after seed 0 had been looked at: the
+    # participation ratio at d = 100 is about that.
     components = {f"PCA, d = {dim}": settings.flows(embed_dim=dim) for dim in (2, 10, 100)}
     return (
         measure(measure_latents, cases, settings.dask)
@@ -545,6 +558,10 @@ def texts(numbers: Numbers) -> dict[str, str]:
         mean, standard_error = difference(value[name], value[f"rotated: {name}"])
         text = f"{100 * mean:.0f} ± {100 * standard_error:.0f}"
         result[f"{name}, d = 100, own less rotated"] = text
+
+    for case in ("d = 2", "d = 100", "d = 100, two hidden layers"):
+        for name in ("one square", "one square, shaped noise"):
+            result[f"{name}, {case}"] = percent(numbers[case][name])
 
     errors = prediction_errors(numbers)
     for name, error in errors.items():

@@ -426,3 +426,28 @@ def test_figure_and_texts():
         f"{100 * (own - turned):.0f}"
     )
     assert "| participation ratio | 0.01 | 0.00 (0.00) | 9 of 12 |" in texts["second table"]
+
+
+def test_shaped_noise_lies_where_the_latents_are(space_100):
+    """A decoder that is bright wherever a latent leaves the directions that latents have: with normal
+    noise it always is, with shaped noise never."""
+    generator = np.random.default_rng(0)
+    centers = placecells.random_places(space_100.settings, generator)
+    latents = space_100.encode(centers).flatten(0, -2)
+    _, _, directions = torch.linalg.svd(latents - latents.mean(0), full_matrices=False)
+    rare = directions[-20:]  # hardly any latent goes there
+
+    class Space:
+        settings = space_100.settings
+        encode = space_100.encode
+
+        @staticmethod
+        def decode(z):
+            frames = torch.zeros(len(z), 51, 51)
+            frames[:, 10:20, 10:20] = 1
+            leaves = (z @ rare.T).norm(dim=1) > 2
+            frames[leaves, 30:40, 30:40] = 1
+            return frames
+
+    assert placecells.one_square(Space, generator)["one square"] < 0.1
+    assert placecells.one_square_of_shaped_noise(Space, generator) > 0.9

@@ -7,6 +7,7 @@ import pytest
 import torch
 from conftest import changed
 
+from analyze import SweepSettings
 from data import possible_orbits, render
 from flow import possible_futures, posterior_mean
 from sample import Samples, euler_steps
@@ -94,7 +95,7 @@ def test_a_state_is_its_noise_and_a_weighted_sum_of_posterior_means():
 def test_a_state_without_memory_lies_on_its_side():
     """It is t z + (1 - t) noise where that is on the side of the taken video, and its mirror image
     where it isn't; and so its share is what the normal distribution says."""
-    taken, other = two_videos()
+    taken, other = (z + 1 for z in two_videos())  # of different lengths, so that the middle counts
     fresh, t = torch.randn(N, D), torch.tensor([[[0.0]], [[0.3]], [[0.5]]])
     x = state.state_without_memory(t, taken, other, fresh)
     plain = t * taken + (1 - t) * fresh
@@ -185,6 +186,10 @@ def test_extra_pixels_by_hand():
     told = state.pixel_shares(state_frames, at_step_0, fresh_noise, running_mean, taken)
     assert told["extra: with fresh noise, another video"] == 1
     assert told["taken: with fresh noise"] == 1
+    dim = 0.4 * np.ones_like(state_frames)
+    told = state.pixel_shares(state_frames, dim, dim, dim, taken)
+    assert told["extra: at step 0"] == told["extra: in the running mean"] == 0
+    assert told["taken: with fresh noise"] == 0
 
 
 def test_without_extra_pixels_there_is_no_share():
@@ -262,7 +267,7 @@ def test_parts_of_a_step(learned, given_frames):
         np.testing.assert_allclose(shares["running mean"][1:], 0, atol=1e-4)
 
 
-def test_frames_that_are_given_are_not_looked_at(learned):
+def test_frames_that_are_given_are_not_looked_at(learned, monkeypatch):
     """The decoded frames begin with the first that isn't given, the places with frame 0."""
     space = changed(learned[1], given_frames=2)
     assert state.generated_frames(space) == [2, 3, 5, 6, 7]
@@ -273,6 +278,31 @@ def test_frames_that_are_given_are_not_looked_at(learned):
     assert told["extra pixels a frame"] < 2 and told["frame 4, extra pixels a frame"] < 2
     assert told["undecided, extra pixels a frame"] > 20
     assert told["taken: with fresh noise"] > 0.98  # at the end there is no noise left to be fresh
+    asked = []
+    monkeypatch.setattr(state, "pixel_shares", lambda *frames: asked.append(frames[-1]) or {})
+    state.pixels_seen(videos, fresh, space, 50)
+    frames = [[2, 3, 5, 6, 7], [4], [2, 3, 5, 6, 7]]  # of the state twice, and the undecided one
+    for i, taken in enumerate(asked):
+        np.testing.assert_array_equal(taken, videos.taken[:, frames[i]])
+    assert len(asked) == 3
+
+
+def test_cases_are_what_they_are_called(monkeypatch):
+    """And pictures are kept of those that are drawn."""
+    measured = {}
+
+    def fake(function, cases, dask):
+        measured.update(cases)
+        return {name: [{"picture": 0} for _ in seeds] for name, seeds in cases.items()}
+
+    monkeypatch.setattr(state, "measure", fake)
+    runs = state.analysis(SweepSettings(seeds=2))
+    for name, (first, second) in measured.items():
+        assert name.startswith(f"d = {first.embed_dim}") and (first.seed, second.seed) == (0, 1)
+        assert ("scale" in name) == (first.latent_scale < 1)
+        assert first.latent_scale == 1 or f"scale {first.latent_scale}" in name
+        assert ("two given frames" in name) == (first.given_frames == 2)
+        assert all(("picture" in seed) == (name in state.PICTURED) for seed in runs[name])
 
 
 def test_everything_is_kept_drawn_and_told(tiny, tmp_path):
