@@ -211,10 +211,8 @@ def state_without_memory(t: Tensor, z_taken: Tensor, z_other: Tensor, fresh: Ten
     way = z_other - z_taken
     x = t * z_taken + (1 - t) * fresh
     from_middle = x - t * (z_taken + z_other) / 2
-    beyond = ((from_middle * way).sum(-1, keepdim=True) / (way**2).sum(-1, keepdim=True)).clamp_min(
-        0
-    )
-    return x - 2 * beyond * way
+    along = (from_middle * way).sum(-1, keepdim=True) / (way**2).sum(-1, keepdim=True)
+    return x - 2 * along.clamp_min(0) * way
 
 
 def latent_shares(videos: BothWays, fresh: Tensor) -> dict[str, np.ndarray]:
