@@ -15,7 +15,7 @@ from analyze import SweepSettings
 from data import FrameSettings, grid_centers, possible_orbits, random_first_centers, render
 from flow import FlowSettings, possible_futures, posterior, posterior_mean
 from sample import Samples, centers_of_light
-from study import benchmark, commitment, measures, opening, pages, pictures, representing, tearing
+from study import benchmark, commitment, measures, pages, pictures, representing, tearing
 from study.all import AllSettings
 from study.measures import FRAMES, MIN_RADIUS, blobs_at, control_places, light_at, taken_and_other
 from study.pages import PagesSettings
@@ -265,14 +265,6 @@ def test_quality_of_the_trained_flow(learned):
     assert 0 < told["mean squared error"] < 1e-3 and 0 < told["mean excess loss"] < 0.05
 
 
-def test_opening_shows_the_taken_place_in_the_end(learned):
-    video = opening.sample_steps(*learned)
-    assert video["state"].shape == video["posterior mean"].shape == (51, 4, 51, 51)
-    found = blobs_at(video["state"][50:], video["places"].swapaxes(0, 1)[None])
-    np.testing.assert_array_equal(found[0], [[1, 0], [1, 0], [1, 0], [1, 1]])  # both in frame 4
-    assert opening.draw_step({"d = 2": video}, 20).shape == (310, 830, 3)
-
-
 # ---------------------------------------------------------------------------------------------
 # Numbers as text
 
@@ -371,7 +363,7 @@ def test_each_csv_file_holds_the_numbers_of_its_json_file():
         for row in rows:
             place = tuple(map(int, row["place"].split()))
             mean = numbers[row["case"]][row["result"]]["mean"][place]
-            assert float(row["mean"]) == pytest.approx(mean, rel=1e-3, abs=1e-12)
+            assert float(row["mean"]) == pytest.approx(mean, rel=1e-3, abs=1e-12, nan_ok=True)
         told = sum(v["mean"].size for results in numbers.values() for v in results.values())
         assert len(rows) == told
 
