@@ -443,7 +443,7 @@ def draw_errors(plot: Axes, numbers: Numbers, hold_out: str) -> None:
     off = clamp > 0
     label = "null: the nearest trained circle"
     plot.plot(RADII[off], clamp[off], "s--", color="black", ms=3, lw=1, label=label)
-    plot.set(yscale="log", xlabel="radius of the circle", xlim=(0.2, 0.8), ylim=(0.03, 30))
+    plot.set(yscale="log", xlabel="radius of the circle (grey: trained)", xlim=(0.2, 0.8), ylim=(0.03, 30))
     plot.set_yticks([0.1, 1, 10], ["0.1", "1", "10"])
 
 
@@ -453,9 +453,9 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     curves, films = figure.subfigures(2, 1, height_ratios=[5, 3.8], squeeze=False)[:, 0]
     plots = curves.subplots(1, 3, sharey=True, width_ratios=[3, 3, 2])
     titles = {
-        "outside": "Trained on small circles (grey),\ntested on larger ones",
-        "inside": "Trained on large circles (grey),\ntested on smaller ones",
-        "gap": "Trained on both sides\nof a gap",
+        "outside": "Outwards coordinates go furthest,\nalso if written as 100 numbers",
+        "inside": "Inwards the codes\nin between go furthest",
+        "gap": "A gap is bridged\nby all but plain, d = 2",
     }
     for plot, (hold_out, title) in zip(plots, titles.items(), strict=True):
         draw_errors(plot, numbers, hold_out)
