@@ -443,7 +443,12 @@ def draw_errors(plot: Axes, numbers: Numbers, hold_out: str) -> None:
     off = clamp > 0
     label = "null: the nearest trained circle"
     plot.plot(RADII[off], clamp[off], "s--", color="black", ms=3, lw=1, label=label)
-    plot.set(yscale="log", xlabel="radius of the circle (grey: trained)", xlim=(0.2, 0.8), ylim=(0.03, 30))
+    plot.set(
+        yscale="log",
+        xlabel="radius of the circle (grey: trained)",
+        xlim=(0.2, 0.8),
+        ylim=(0.03, 30),
+    )
     plot.set_yticks([0.1, 1, 10], ["0.1", "1", "10"])
 
 

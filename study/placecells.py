@@ -517,7 +517,7 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     plot.set(ylabel="decoded noise with one square")
     plot.set_xticks([2, 3, 4, 6, 8, 12], ["2", "3", "4", "6", "8", "12"])
     plot.minorticks_off()
-    plot.set_title("Is one square a matter of\nthe effective dimension?")
+    plot.set_title("One square goes with the effective\ndimension, but not for the plain decoder")
     plot.legend(fontsize=8, loc="lower left")
     return figure
 
