@@ -622,7 +622,7 @@ def texts(numbers: Numbers) -> dict[str, str]:
             told[f"{many(dim)}: {name}"] = spread(value[name], "%.1f")
     longer, usual = (numbers[f"d = 100, {name}"] for name in (LONGER, "four even"))
     gain, error = difference(longer["right, learned"], usual["right, learned"])
-    told["right: twice as long - usual"] = f"{100 * gain:.1f} ({100 * error:.1f})"
+    told["right: twice as long - usual"] = f"{100 * gain:.1f} ± {100 * error:.1f}"
     for case, value in numbers.items():
         if "light" in value:
             for i, p in enumerate(PROBABILITIES):

@@ -543,11 +543,11 @@ def texts(numbers: Numbers) -> dict[str, str]:
             name = f"{hold_out}: {a} minus {b}"
             for right in ("right", "bright, right"):
                 mean, error = difference(at(one[right], radius), at(other[right], radius))
-                result[f"{name}, {right}"] = f"{100 * mean:+.0f} points ({100 * error:.0f})"
+                result[f"{name}, {right}"] = f"{100 * mean:+.0f} ± {100 * error:.0f} points"
             mean, error = difference(at(one["error, px"], radius), at(other["error, px"], radius))
-            result[f"{name}, error"] = f"{mean:+.2f} px ({error:.2f})"
+            result[f"{name}, error"] = f"{mean:+.2f} ± {error:.2f} px"
             mean, error = difference(one["reach"], other["reach"])
-            result[f"{name}, reach"] = f"{mean:+.3f} ({error:.3f})"
+            result[f"{name}, reach"] = f"{mean:+.3f} ± {error:.3f}"
         for code in (*ALL_CODES, NARROW):
             case = numbers[f"{code}, {hold_out}"]
             for name in ("right", "bright, right", "exact, right"):
@@ -555,7 +555,7 @@ def texts(numbers: Numbers) -> dict[str, str]:
             for name in ("error, px", "bright, error, px", "exact, error, px", "radius error, px"):
                 result[f"{code}, {hold_out}: {name}"] = spread(at(case[name], radius))
             mean, error = difference(case["reach"], case["clamp, reach"])
-            result[f"{code}, {hold_out}: reach beyond the null"] = f"{mean:+.3f} ({error:.3f})"
+            result[f"{code}, {hold_out}: reach beyond the null"] = f"{mean:+.3f} ± {error:.3f}"
     for code in ALL_CODES:
         result[f"{code}, all: right"] = percent(over_radii(numbers[f"{code}, all"]["right"]))
         sector = numbers[f"{code}, sector"]
