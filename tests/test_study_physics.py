@@ -422,7 +422,7 @@ def test_figure_and_texts(runs):
     ]
     assert told["outside: d = 2 minus d = 100, right"] == "+60 ± 0 points"
     assert told["inside: d = 2 lifted to 100 minus d = 2, right"] == "-30 ± 0 points"
-    assert told["outside: d = 2 minus d = 100, reach"] == "+0.150 (0.000)"
+    assert told["outside: d = 2 minus d = 100, reach"] == "+0.150 ± 0.000"
     assert told["outside: d = 2 minus d = 100, error"] == "+0.00 ± 0.00 px"
-    assert told["d = 2, outside: reach beyond the null"] == "+0.130 (0.005)"
+    assert told["d = 2, outside: reach beyond the null"] == "+0.130 ± 0.005"
     assert told["outside: reach of the null"] == "0.075"
