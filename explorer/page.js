@@ -114,7 +114,8 @@ function followLink(event) {
 
 function openView(hash) {
   readAddress(hash);
-  byId("player").scrollIntoView({ behavior: "smooth", block: "nearest" });
+  const shown = byId(view.parts ? "parts" : "player");
+  shown.scrollIntoView({ behavior: "smooth", block: view.parts ? "start" : "nearest" });
 }
 
 /** Move a point of the view. The square of frame 0, (x, y), stays on the allowed radii. */
@@ -259,19 +260,21 @@ function meetingTurns(turns, frame) {
   return groups.filter((group, i) => group.length > 1 && group[0] === turns[i]);
 }
 
+/** "a", "a and b", "a, b and c". */
+const list = (words) => words.join(", ").replace(/, ([^,]*)$/, " and $1");
+
 /** The same in words: "Frame 4 can't tell apart +45° and −45°." */
 function tellMeetings(turns) {
-  const framesOf = new Map(); // groups in words -> frames
-  for (const frame of FRAMES) {
-    const groups = meetingTurns(turns, frame).map((group) =>
-      group.map(({ short }) => short).join(" and "));
-    if (groups.length) {
-      framesOf.set(groups.join(", nor "), [...(framesOf.get(groups.join(", nor ")) ?? []), frame]);
-    }
-  }
-  const sentences = [...framesOf].map(([groups, frames]) =>
-    `Frame${frames.length > 1 ? "s" : ""} ${frames.join(" and ")} can't tell apart ${groups}.`);
   if (turns.length < 2) return "";
+  const framesOf = new Map(); // the groups in words -> frames
+  for (const frame of FRAMES) {
+    const groups = meetingTurns(turns, frame).map((group) => list(group.map(({ short }) => short)));
+    if (groups.length === 0) continue;
+    const words = groups.join("; nor ");
+    framesOf.set(words, [...(framesOf.get(words) ?? []), frame]);
+  }
+  const sentences = [...framesOf].map(([words, frames]) =>
+    `${frames.length > 1 ? "Frames" : "Frame"} ${list(frames)} can't tell apart ${words}.`);
   return sentences.join(" ") || "Every frame tells the possible turns apart.";
 }
 
@@ -598,7 +601,8 @@ async function start() {
   addEventListener("keydown", onKey);
   for (const type of ["pointerdown", "pointermove", "click"]) addEventListener(type, onPointer);
   addEventListener("click", followLink);
-  addEventListener("hashchange", () => openView(location.hash));
+  // writeAddress() may have changed the address again before this event arrives
+  addEventListener("hashchange", ({ newURL }) => openView(new URL(newURL).hash));
   readAddress(location.hash);
   for (const drawing of DRAWINGS) drawing();
   document.querySelector("main").hidden = false;
