@@ -301,6 +301,7 @@ def result_of(rng, d: int, ratio: float, two: float, one: float) -> dict:
         "participation ratio": ratio,
         "midpoints with two": two,
         "one square": one,
+        "one square, shaped noise": one / 2,
         "kernel": np.exp(-np.array(DISTANCES)) + 0.01 * rng.random(),
         "picture": rng.random((min(d, 4), 21, 21)),
     }
@@ -326,8 +327,9 @@ def made_up(truth, seeds=5):
     for case in ("pixels", "map", "PCA, d = 2", "PCA, d = 10", "PCA, d = 100"):
         runs[case] = [result_of(draws, 2, 2.0, 0.5, 0.5) for _ in range(seeds)]
         for each in runs[case]:
-            for name in ("d", "one square", "several squares", "midpoints with two"):
+            for name in ("one square, shaped noise", "several squares", "midpoints with two"):
                 del each[name]
+            del each["d"], each["one square"]
     pictures = {case: each[0]["picture"] for case, each in runs.items()}
     return {case: over_seeds(each) for case, each in runs.items()}, pictures
 
@@ -412,6 +414,8 @@ def test_figure_and_texts():
     figure.canvas.draw()
     texts = placecells.texts(numbers)
     assert texts["winner"] == "participation ratio"
+    shaped = numbers["d = 100"]["one square, shaped noise"]["mean"]
+    assert texts["one square, shaped noise, d = 100"].startswith(f"{100 * shaped:.0f} %")
     for name in ("table", "second table"):
         rows = texts[name].splitlines()
         assert len(rows) <= 10 and len({row.count("|") for row in rows}) == 1
