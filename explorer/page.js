@@ -452,12 +452,10 @@ const DRAWINGS = [
     drawPlot();
     describe();
     drawPlane();
-  },
-  () => {
-    drawParts();
     drawMix();
     writeAddress();
   },
+  drawParts,
 ];
 
 /** Change the view, and draw it: now, or when the drawing that is under way is done. */
