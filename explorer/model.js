@@ -69,46 +69,36 @@ function add(x, y) {
 }
 
 /** torch.nn.Linear on each row of x (rows, n_in): y = W x + b, W (n_out, n_in). Nearly all of the
- * time is spent here, and most of that is loading numbers. So several sums grow side by side, which
- * share what is loaded: four outputs of two rows, or eight outputs of a row that is left over. Where
- * there are no more outputs, the last one is summed again. And a few rows are finished before the
- * next ones begin, so that they stay in the processor's cache meanwhile. */
+ * time is spent here. So several sums grow side by side, which share the numbers that are loaded:
+ * four outputs of two rows, or eight outputs of a row that is left over. Where there are no more
+ * outputs, the last one is summed again. */
 function linear(x, W, bias) {
   const n_out = bias.length;
   const n_in = Math.floor(W.length / n_out);
   const rows = Math.floor(x.length / n_in);
-  const y = new Float64Array(rows * n_out);
   const paired = rows - (rows % 2);
-  for (let from = 0; from < paired; from += 16) {
-    for (let o = 0; o < n_out; o += 4) {
-      twoRowsByFour(x, W, bias, y, o, from, Math.min(from + 16, paired));
+  const y = new Float64Array(rows * n_out);
+  for (let o = 0; o < n_out; o += 4) {
+    const last = n_out - 1;
+    const o1 = Math.min(o + 1, last), o2 = Math.min(o + 2, last), o3 = Math.min(o + 3, last);
+    const w0 = o * n_in, w1 = o1 * n_in, w2 = o2 * n_in, w3 = o3 * n_in;
+    for (let row = 0; row < paired; row += 2) {
+      const a = row * n_in, b = a + n_in;
+      let a0 = bias[o], a1 = bias[o1], a2 = bias[o2], a3 = bias[o3];
+      let b0 = a0, b1 = a1, b2 = a2, b3 = a3;
+      for (let i = 0; i < n_in; i++) {
+        const xa = x[a + i], xb = x[b + i];
+        const v0 = W[w0 + i], v1 = W[w1 + i], v2 = W[w2 + i], v3 = W[w3 + i];
+        a0 += xa * v0, a1 += xa * v1, a2 += xa * v2, a3 += xa * v3;
+        b0 += xb * v0, b1 += xb * v1, b2 += xb * v2, b3 += xb * v3;
+      }
+      const ya = row * n_out, yb = ya + n_out;
+      y[ya + o] = a0, y[ya + o1] = a1, y[ya + o2] = a2, y[ya + o3] = a3;
+      y[yb + o] = b0, y[yb + o1] = b1, y[yb + o2] = b2, y[yb + o3] = b3;
     }
   }
   if (rows > paired) linearRow(x.subarray(paired * n_in), W, bias, y.subarray(paired * n_out));
   return y;
-}
-
-/** Outputs o to o + 3 of the rows `from` to `end`, two rows at a time. */
-function twoRowsByFour(x, W, bias, y, o, from, end) {
-  const n_out = bias.length;
-  const n_in = Math.floor(W.length / n_out);
-  const last = n_out - 1;
-  const o1 = Math.min(o + 1, last), o2 = Math.min(o + 2, last), o3 = Math.min(o + 3, last);
-  const w0 = o * n_in, w1 = o1 * n_in, w2 = o2 * n_in, w3 = o3 * n_in;
-  for (let row = from; row < end; row += 2) {
-    const a = row * n_in, b = a + n_in;
-    let a0 = bias[o], a1 = bias[o1], a2 = bias[o2], a3 = bias[o3];
-    let b0 = a0, b1 = a1, b2 = a2, b3 = a3;
-    for (let i = 0; i < n_in; i++) {
-      const xa = x[a + i], xb = x[b + i];
-      const v0 = W[w0 + i], v1 = W[w1 + i], v2 = W[w2 + i], v3 = W[w3 + i];
-      a0 += xa * v0, a1 += xa * v1, a2 += xa * v2, a3 += xa * v3;
-      b0 += xb * v0, b1 += xb * v1, b2 += xb * v2, b3 += xb * v3;
-    }
-    const ya = row * n_out, yb = ya + n_out;
-    y[ya + o] = a0, y[ya + o1] = a1, y[ya + o2] = a2, y[ya + o3] = a3;
-    y[yb + o] = b0, y[yb + o1] = b1, y[yb + o2] = b2, y[yb + o3] = b3;
-  }
 }
 
 /** The same for a single row x (n_in), into y (n_out). */

@@ -452,12 +452,10 @@ const DRAWINGS = [
     drawPlot();
     describe();
     drawPlane();
-  },
-  () => {
-    drawParts();
     drawMix();
     writeAddress();
   },
+  drawParts,
 ];
 
 /** Change the view, and draw it: now, or when the drawing that is under way is done. */
@@ -594,8 +592,9 @@ async function start() {
   byId("next").addEventListener("click", () => goTo(view.step + 1));
   byId("newNoise").addEventListener("click", () => change({ seed: anySeed() }));
   byId("freshNoise").addEventListener("click", () => change({ fresh: anySeed() }));
-  byId("parts").addEventListener("toggle", ({ target }) => {
-    if (target.open !== Boolean(view.parts)) change({ parts: Number(target.open) });
+  byId("parts").firstElementChild.addEventListener("click", (event) => {
+    event.preventDefault(); // drawParts() opens and closes them, as the view says
+    change({ parts: 1 - view.parts });
   });
   addEventListener("input", onInput);
   addEventListener("keydown", onKey);

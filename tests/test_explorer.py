@@ -313,6 +313,16 @@ def test_the_frames_that_cannot_tell_turns_apart(visit, built):
     assert "Frame 4 can't tell apart +45° and −45°." in tab.locator("#meetings").inner_text()
 
 
+def test_the_parts_open_and_close_also_while_the_page_draws(visit):
+    tab = visit(COMMITTED)
+    for opened in (1, 0, 1):
+        tab.evaluate("change({ seed: view.seed + 1 }); document.querySelector('summary').click()")
+        tab.wait_for_function("!drawing")
+        assert tab.evaluate("[view.parts, Number(byId('parts').open)]") == [opened, opened]
+    tab.locator("summary").press("Enter")
+    tab.wait_for_function("!drawing && !byId('parts').open")
+
+
 def wait_for_view(tab, condition):
     tab.wait_for_function(f"({condition}) && !drawing")
 
