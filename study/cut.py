@@ -24,22 +24,31 @@ shows how much is due to the steps. What is tested is the learned flow. Its prob
 counter-clockwise is q, the share of counter-clockwise in its posterior mean (study/measures.py; below 0
 counts as 0, above 1 as 1). The q of the exact flow is its posterior.
 
-To see that the cut can fail, two other ways to choose the direction are tried, with the same noise:
+To see what the test can notice, the direction is also chosen in four other ways, with the same noise:
 
-    likelier   always the likelier one. With an uneven prior, 80 % counter-clockwise, this should give
-               still more of them (the positive control of the shares).
+    exact posterior
+               drawn from the exact posterior of the state, in place of the flow's own. It tells two
+               things apart that a learned flow may do wrong: if cuts change the share of counter-
+               clockwise because the flow's own q is off, then not with these draws; if they change it
+               as much with these draws, it is how the flow goes on from a fresh state. (For the exact
+               flow the two are the same.)
+    coin       by a fair coin. Where 80 % should run counter-clockwise, this should give 50 %, once the cut
+               is late enough for the choice to last (the positive control of the shares).
+    likelier   always the likelier one, which should give more than 80 %, as the posterior is rounded. It is
+               a weaker control: before the direction is decided, the choice is soon forgotten, and
+               afterwards it is the one that would have come anyway.
     blind      drawn from the prior, without a look at the state. This keeps the shares, too! What it
                loses is the memory of this one video: how often the end has the direction of the video
                that wasn't cut. So that is measured as well, and blind is what chance gives.
 
-A cut at step 0, where t = 0, only swaps the noise: the null. At this step all three are the same. Beside
+A cut at step 0, where t = 0, only swaps the noise: the null. At this step all five are the same. Beside
 the single cuts there is one at every step: there the sampler never has anything but a posterior and
-fresh noise. It is the harder test, and there the likelier direction tells most, as it is taken again and again.
+fresh noise. It is the harder test, since whatever a cut does wrong adds up.
 
-The comparisons that were fixed beforehand are the mean over the seven cut steps minus the uncut videos,
-paired by seed. The cut at every step was added after one seed had shown that a single choice of the likelier
-direction changes little, at any step: before the direction is decided, what was chosen is soon forgotten
-again, and afterwards it is the one that would have come anyway.
+The comparison that was fixed beforehand is the mean over the seven cut steps minus the uncut videos,
+paired by seed. The cut at every step and the coin were added after one seed had shown how little a
+single choice of the likelier direction changes, and the exact posterior after five seeds had shown that
+cuts at every step, with the flow's own posterior, change the share at d = 100.
 
 What the cut can't tell: whether a network computes with the state in a way that another code would not
 allow. It tells that, whatever it does, posterior and noise are all it needs.
@@ -54,13 +63,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from analyze import BLUE, GREY, ORANGE, RED, SweepSettings, measure
+from analyze import BLUE, GREEN, GREY, ORANGE, RED, SweepSettings, measure
 from data import possible_orbits, random_stream
 from flow import (
     FlowNetwork,
     FlowSettings,
     LatentSpace,
     possible_futures,
+    posterior,
     posterior_mean,
     trained_flow,
 )
@@ -76,7 +86,7 @@ DIMS = (2, 100)
 PRIORS: dict[str, dict[str, Any]] = {"even": {}, "80 % ccw": {"turns": MOSTLY_CCW}}
 FLOWS = ("learned", "exact")
 # How the direction is chosen after a cut
-CHOICES = ("posterior", "likelier", "blind")
+CHOICES = ("posterior", "exact posterior", "coin", "likelier", "blind")
 
 
 def cut_state(z: Tensor, k: int, noise: Tensor) -> Tensor:
@@ -86,16 +96,25 @@ def cut_state(z: Tensor, k: int, noise: Tensor) -> Tensor:
     return t * z + (1 - t) * noise
 
 
-def choose_ccw(p_ccw: Tensor, prior_ccw: Tensor, uniform: Tensor) -> dict[str, Tensor]:
+def choose_ccw(
+    p_ccw: Tensor, exact_ccw: Tensor, prior_ccw: Tensor, uniform: Tensor
+) -> dict[str, Tensor]:
     """Whether each video goes on counter-clockwise, booleans (n,), for each of CHOICES.
 
     Args:
-        p_ccw: (n,), the probability of counter-clockwise after a look at the state; what is below 0 or
-            above 1 counts as 0 or 1.
+        p_ccw: (n,), the probability of counter-clockwise after a look at the state, as this flow has it;
+            what is below 0 or above 1 counts as 0 or 1.
+        exact_ccw: (n,), the same as the exact flow has it.
         prior_ccw: (n,), the same before it.
         uniform: (n,), random numbers from 0 to 1 that decide.
     """
-    return {"posterior": uniform < p_ccw, "likelier": p_ccw > 0.5, "blind": uniform < prior_ccw}
+    return {
+        "posterior": uniform < p_ccw,
+        "exact posterior": uniform < exact_ccw,
+        "coin": uniform < 0.5,
+        "likelier": p_ccw > 0.5,
+        "blind": uniform < prior_ccw,
+    }
 
 
 @torch.no_grad()
@@ -129,6 +148,9 @@ def cuts(network: FlowNetwork | None, space: LatentSpace) -> dict[str, Any]:
         size = (VIDEOS, futures.shape[2])
         return torch.from_numpy(rng.standard_normal(size, dtype=np.float32))
 
+    def fresh_uniform() -> Tensor:
+        return torch.from_numpy(rng.random(VIDEOS, dtype=np.float32))
+
     def is_ccw(z: Tensor) -> Tensor:
         return ccw_fraction(z, futures) > 0.5
 
@@ -137,10 +159,11 @@ def cuts(network: FlowNetwork | None, space: LatentSpace) -> dict[str, Any]:
         _, distance = nearest_orbits(space.decode(z[:DECODED]).numpy(), orbits[:DECODED])
         return {"right": float(is_right(distance).mean()), "px": float(np.median(distance))}
 
-    def chosen_videos(mean: Tensor) -> dict[str, Tensor]:
-        """For each of CHOICES the true videos (n, D) that are chosen at this posterior mean."""
-        uniform = torch.from_numpy(rng.random(VIDEOS, dtype=np.float32))
-        chosen = choose_ccw(ccw_fraction(mean, futures), prior[:, 0], uniform)
+    def chosen_videos(x: Tensor, k: int, mean: Tensor, uniform: Tensor) -> dict[str, Tensor]:
+        """For each of CHOICES the true videos (n, D) that are chosen at this state of step k, and the
+        posterior mean that the flow has for it."""
+        exact_ccw = posterior(x, torch.full((VIDEOS, 1), k / STEPS), futures, prior)[:, 0]
+        chosen = choose_ccw(ccw_fraction(mean, futures), exact_ccw, prior[:, 0], uniform)
         return {
             choice: torch.where(ccw[:, None], futures[:, 0], futures[:, 1])
             for choice, ccw in chosen.items()
@@ -154,9 +177,9 @@ def cuts(network: FlowNetwork | None, space: LatentSpace) -> dict[str, Any]:
 
     after: dict[str, list[float]] = {}
     for k in CUT_STEPS:
-        _, mean = walk[k]
+        state, mean = walk[k]
         noise = fresh_noise()
-        for choice, z in chosen_videos(mean).items():
+        for choice, z in chosen_videos(state, k, mean, fresh_uniform()).items():
             *_, (end, _) = euler_steps(mean_at, cut_state(z, k, noise), STEPS, start=k)
             shares = {
                 "ccw": is_ccw(end),
@@ -166,19 +189,23 @@ def cuts(network: FlowNetwork | None, space: LatentSpace) -> dict[str, Any]:
             for name, which in shares.items():
                 after.setdefault(f"{choice}: {name}", []).append(which.float().mean().item())
             if choice == "posterior":
-                for name, number in quality(end).items():
-                    after.setdefault(f"cut: {name}", []).append(number)
+                for name, x in quality(end).items():
+                    after.setdefault(f"cut: {name}", []).append(x)
     results |= {name: np.array(each) for name, each in after.items()}
 
-    for choice in CHOICES:
-        x = fresh_noise()
-        mean = mean_at(x, torch.zeros(VIDEOS, 1))
-        for k in range(STEPS):
-            x = cut_state(chosen_videos(mean)[choice], k, fresh_noise())
-            _, (x, mean) = itertools.islice(euler_steps(mean_at, x, STEPS, start=k), 2)
-        results[f"every step, {choice}: ccw"] = is_ccw(x).float().mean().item()
-        if choice == "posterior":
-            results |= {f"every step: {name}": value for name, value in quality(x).items()}
+    # A cut at every step. All choices start from the same noise, and get the same fresh noise.
+    start = fresh_noise()
+    reached = {choice: (start, mean_at(start, torch.zeros(VIDEOS, 1))) for choice in CHOICES}
+    for k in range(STEPS):
+        uniform, noise = fresh_uniform(), fresh_noise()
+        for choice, (state, mean) in reached.items():
+            z = chosen_videos(state, k, mean, uniform)[choice]
+            one_step = euler_steps(mean_at, cut_state(z, k, noise), STEPS, start=k)
+            _, reached[choice] = itertools.islice(one_step, 2)  # where it starts, and one step on
+    for choice, (end, _) in reached.items():
+        results[f"every step, {choice}: ccw"] = is_ccw(end).float().mean().item()
+    end, _ = reached["posterior"]
+    results |= {f"every step: {name}": x for name, x in quality(end).items()}
     return results
 
 
@@ -228,18 +255,25 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
             likelier, blind = f"{which}, likelier direction", f"{which}, drawn blindly"
             curve(shares, case[f"{which}, posterior: ccw"], line, color, f"{which}, cut")
             curve(shares, case[f"{which}, likelier: ccw"], line, RED, likelier)
+            curve(shares, case[f"{which}, coin: ccw"], line, GREEN, f"{which}, by a coin")
+            if which == "learned":
+                exact = case["learned, exact posterior: ccw"]
+                curve(shares, exact, "^-", ORANGE, "learned, exact posterior")
             curve(right, case[f"{which}, cut: right"], line, color, f"{which}, cut")
             curve(same, case[f"{which}, posterior: same"], line, color, f"{which}, cut")
             curve(same, case[f"{which}, blind: same"], line, ORANGE, blind)
             for plot, result, each in (
                 (shares, "every step, posterior: ccw", color),
                 (shares, "every step, likelier: ccw", RED),
+                (shares, "every step, coin: ccw", GREEN),
+                (shares, "every step, exact posterior: ccw", ORANGE),
                 (right, "every step: right", color),
             ):
                 value = case[f"{which}, {result}"]
                 plot.errorbar(
                     at_every, value["mean"], value["std"], fmt=line[0], color=each, capsize=2
                 )
+        shares.set_ylim(0.25, 0.95)
         shares.set_title(f"d = {dim}: how many run counter-clockwise")
         right.set_title(f"d = {dim}: how many are right")
         same.set_title(f"d = {dim}: how many keep the direction\nof the uncut video")
@@ -251,7 +285,7 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
         if dim == DIMS[0]:
             for plot in column:
                 plot.set_ylabel("share of the videos")
-                plot.legend(fontsize=8)
+                plot.legend(fontsize=7, loc="lower left", ncols=2 if plot is shares else 1)
     figure.suptitle("Videos of which 80 % should run counter-clockwise, after a cut")
     return figure
 
@@ -262,8 +296,8 @@ def over_cuts(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def texts(numbers: Numbers) -> dict[str, str]:
-    """What the cuts change in each case, in points (hundredths) or pixels, with standard errors; and
-    a table."""
+    """What the cuts change in each case, in points (hundredths) or pixels, with standard errors; the
+    most by which one cut changes a share of counter-clockwise; and a table."""
 
     def changed(cut: dict[str, Any], uncut: dict[str, Any], points: bool = True) -> str:
         mean, error = difference(cut, uncut)
@@ -272,7 +306,7 @@ def texts(numbers: Numbers) -> dict[str, str]:
         return f"{mean:+.3f} ± {error:.3f}"
 
     told: dict[str, str] = {}
-    rows = []
+    rows, by_one_cut = [], []
     for name, case in numbers.items():
         for which in FLOWS:
             key = f"{name}: {which}"
@@ -281,29 +315,33 @@ def texts(numbers: Numbers) -> dict[str, str]:
                 if each.startswith(which):
                     result[each.removeprefix(f"{which}, ")] = value
             right, px, ccw = (result[f"uncut: {x}"] for x in ("right", "px", "ccw"))
+            by_one_cut.append(abs(difference(over_cuts(result["posterior: ccw"]), ccw)[0]))
             row = {
-                "right, uncut": percent(right),
-                "right, cut": changed(over_cuts(result["cut: right"]), right),
-                "right, every step": changed(result["every step: right"], right),
+                "right, every step": percent(result["every step: right"]),
                 "ccw, uncut": percent(ccw),
                 "ccw, cut": changed(over_cuts(result["posterior: ccw"]), ccw),
                 "ccw, every step": changed(result["every step, posterior: ccw"], ccw),
+                "ccw, exact posterior": changed(result["every step, exact posterior: ccw"], ccw),
+                "ccw, coin": changed(result["every step, coin: ccw"], ccw),
                 "ccw, likelier": changed(result["every step, likelier: ccw"], ccw),
             }
             rows.append([f"{name}, {which}", *row.values()])
+            row["right, uncut"] = percent(right)
+            row["right, cut"] = changed(over_cuts(result["cut: right"]), right)
             row["px, cut"] = changed(over_cuts(result["cut: px"]), px, points=False)
             row["px, every step"] = changed(result["every step: px"], px, points=False)
             told |= {f"{key}, {x}": text for x, text in row.items()}
     head = (
         "flow",
-        "right, uncut",
-        "change by one cut",
-        "change by cuts at every step",
+        "right, after cuts at every step",
         "counter-clockwise, uncut",
         "change by one cut",
-        "change by cuts at every step",
-        "the same, always to the likelier direction",
+        "by cuts at every step",
+        "with the exact posterior",
+        "by a coin",
+        "always the likelier",
     )
+    told["one cut, most"] = f"{100 * max(by_one_cut):.1f}"
     told["table"] = markdown_table(head, rows)
     return told
 

@@ -375,6 +375,24 @@ def test_no_cell_of_a_table_is_longer_than_twenty_words():
                 assert len(cell.split()) <= 20, cell
 
 
+def test_a_section_has_one_table_of_at_most_eight_rows():
+    sections = (ROOT / "study" / "RESULTS.md").read_text().split("\n## ")[1:]
+    assert sections[0].startswith("The post's claims")  # the only table that may be longer
+    for section in sections[1:]:
+        rules = re.findall(r"^\|(?: --- \|)+$", section, re.MULTILINE)
+        assert len(rules) <= 1, section[:60]
+        assert len(re.findall(r"^\|", section, re.MULTILINE)) <= 2 + 8, section[:60]
+
+
+def test_links_to_sections_lead_somewhere():
+    results = (ROOT / "study" / "RESULTS.md").read_text()
+    headings = re.findall(r"^## (.*)$", results, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}
+    readme = (ROOT / "README.md").read_text()
+    links = re.findall(r"\]\(#([^)]+)\)", results) + re.findall(r"RESULTS\.md#([^)]+)\)", readme)
+    assert len(links) > 15 and set(links) <= anchors
+
+
 def test_the_frames_of_a_picture_are_read_back(tmp_path):
     frames = render(possible_orbits(np.array([[0.6, 0.2]]))[0, 0])
     figure = Figure((10.6, 5.3))

@@ -19,6 +19,7 @@ SCALE = 5.0  # of the coordinates: the direction is decided at about step 8
 @pytest.fixture
 def few(monkeypatch):
     monkeypatch.setattr(cut, "VIDEOS", 250)
+    monkeypatch.setattr(cut, "DECODED", 20)
 
 
 def space_of_coordinates(**changes):
@@ -62,11 +63,14 @@ def test_cut_state_by_hand():
 
 
 def test_choices_by_hand():
-    p, uniform = torch.tensor([0.9, 0.6, 0.4, -0.1, 1.2]), torch.tensor([0.7, 0.7, 0.3, 0.0, 1.0])
-    told = cut.choose_ccw(p, torch.full((5,), 0.5), uniform)
+    p, uniform = torch.tensor([0.9, 0.6, 0.4, -0.1, 1.2]), torch.tensor([0.7, 0.62, 0.3, 0.0, 1.0])
+    exact = torch.tensor([0.6, 0.7, 0.2, 0.1, 0.9])
+    told = cut.choose_ccw(p, exact, torch.full((5,), 0.65), uniform)
     assert told["posterior"].tolist() == [True, False, True, False, True]
+    assert told["exact posterior"].tolist() == [False, True, False, True, False]
+    assert told["coin"].tolist() == [False, False, True, True, False]
     assert told["likelier"].tolist() == [True, True, False, False, True]
-    assert told["blind"].tolist() == [False, False, True, True, False]
+    assert told["blind"].tolist() == [False, True, True, True, False]
 
 
 def test_the_exact_flow_needs_nothing_but_the_posterior(few):
@@ -76,6 +80,12 @@ def test_the_exact_flow_needs_nothing_but_the_posterior(few):
     assert result["every step: right"] == 1 and result["every step: px"] < 0.1
     assert result["uncut: ccw"] == pytest.approx(0.8, abs=0.08)
     np.testing.assert_allclose(result["posterior: ccw"], 0.8, atol=0.08)
+    for name in ("ccw", "same", "as chosen"):  # the exact flow's own posterior is the exact one
+        np.testing.assert_allclose(
+            result[f"exact posterior: {name}"], result[f"posterior: {name}"], atol=0.01
+        )
+    drawn = result["every step, exact posterior: ccw"]
+    assert drawn == pytest.approx(result["every step, posterior: ccw"], abs=0.03)
 
 
 def test_what_the_choice_of_the_direction_does(few):
@@ -84,10 +94,12 @@ def test_what_the_choice_of_the_direction_does(few):
     result = cut.cuts(None, space_of_coordinates(turns=MOSTLY_CCW))
     for name in ("ccw", "same"):
         first = [result[f"{choice}: {name}"][0] for choice in cut.CHOICES]
-        assert first[0] == first[1] == first[2]
+        assert first == [first[0]] * 5
     assert result["every step, likelier: ccw"] > result["uncut: ccw"] + 0.05
     assert result["every step, posterior: ccw"] == pytest.approx(0.8, abs=0.08)
     assert result["every step, blind: ccw"] == pytest.approx(0.8, abs=0.08)
+    assert result["every step, coin: ccw"] == pytest.approx(0.5, abs=0.1)
+    np.testing.assert_allclose(result["coin: ccw"][-2:], 0.5, atol=0.1)
     np.testing.assert_allclose(result["blind: ccw"][-3:], 0.8, atol=0.08)
     np.testing.assert_allclose(result["blind: same"][-3:], 0.68, atol=0.1)  # 0.8^2 + 0.2^2
     assert result["posterior: same"][-1] == 1 and result["likelier: same"][-1] == 1
@@ -118,6 +130,9 @@ def test_the_networks_own_share_is_drawn_from(few):
         assert np.all(result[name] == 0)
     np.testing.assert_array_equal(result["posterior: as chosen"], 1)
     np.testing.assert_allclose(result["blind: as chosen"], 0.5, atol=0.12)
+    # The exact posterior doesn't know how sure the network is, until the states lean, too.
+    assert result["exact posterior: as chosen"][0] == pytest.approx(0.5, abs=0.12)
+    assert result["exact posterior: as chosen"][-1] == 1
 
 
 def test_the_share_of_the_exact_flow_is_the_posterior():
