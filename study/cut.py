@@ -75,8 +75,17 @@ from flow import (
     trained_flow,
 )
 from sample import euler_steps, is_right, nearest_orbits, random_given_centers
-from study.measures import MOSTLY_CCW, ccw_fraction
-from study.question import Numbers, Pictures, Runs, command, difference, markdown_table, percent
+from study.measures import MOSTLY_CCW, ccw_fraction, reliability
+from study.question import (
+    Numbers,
+    Pictures,
+    Runs,
+    command,
+    difference,
+    markdown_table,
+    percent,
+    spread,
+)
 
 STEPS = 50
 CUT_STEPS = (0, 3, 5, 10, 15, 20, 30)
@@ -128,6 +137,9 @@ def cuts(network: FlowNetwork | None, space: LatentSpace) -> dict[str, Any]:
             distance in pixels from the true places, and the share that runs counter-clockwise.
         "cut: right", "cut: px": the same after the cut, with the direction drawn from the posterior,
             for each of CUT_STEPS (7,).
+        "mean q": at each of CUT_STEPS, the mean q of the uncut videos, (7,). A probability that is right
+            on the sampler's own way has the same mean at all steps: the share in the end.
+        "q error": the expected calibration error of these q, see measures.reliability(), (7,).
         For each of CHOICES, such as the posterior, (7,) too: "posterior: ccw", the share of
             counter-clockwise; "posterior: same", the share that ends in the direction of the uncut
             video; "posterior: as chosen", the share that ends in the direction that was chosen.
@@ -178,6 +190,9 @@ def cuts(network: FlowNetwork | None, space: LatentSpace) -> dict[str, Any]:
     after: dict[str, list[float]] = {}
     for k in CUT_STEPS:
         state, mean = walk[k]
+        q = ccw_fraction(mean, futures).clamp(0, 1).numpy()
+        after.setdefault("mean q", []).append(float(q.mean()))
+        after.setdefault("q error", []).append(float(reliability(q, uncut.numpy())["error"]))
         noise = fresh_noise()
         for choice, z in chosen_videos(state, k, mean, fresh_uniform()).items():
             *_, (end, _) = euler_steps(mean_at, cut_state(z, k, noise), STEPS, start=k)
@@ -295,6 +310,12 @@ def over_cuts(value: dict[str, Any]) -> dict[str, Any]:
     return {"seeds": np.array(value["seeds"]).mean(1)}
 
 
+def at_cut(value: dict[str, Any], step: int) -> dict[str, Any]:
+    """Of a result over the cut steps, the number at one of them."""
+    i = CUT_STEPS.index(step)
+    return {key: np.array(value[key])[..., i] for key in ("mean", "std", "seeds")}
+
+
 def texts(numbers: Numbers) -> dict[str, str]:
     """What the cuts change in each case, in points (hundredths) or pixels, with standard errors; the
     most by which one cut changes a share of counter-clockwise; and a table."""
@@ -326,6 +347,12 @@ def texts(numbers: Numbers) -> dict[str, str]:
                 "ccw, likelier": changed(result["every step, likelier: ccw"], ccw),
             }
             rows.append([f"{name}, {which}", *row.values()])
+            for name in ("mean q", "q error"):
+                for step in (0, 3, 5):
+                    value = at_cut(result[name], step)
+                    row[f"{name}, step {step}"] = spread(value)
+            for step in (3, 5):
+                row[f"ccw, cut at {step}"] = changed(at_cut(result["posterior: ccw"], step), ccw)
             row["right, uncut"] = percent(right)
             row["right, cut"] = changed(over_cuts(result["cut: right"]), right)
             row["px, cut"] = changed(over_cuts(result["cut: px"]), px, points=False)

@@ -28,6 +28,7 @@ from data import (
     possible_orbits,
     random_first_centers,
     random_stream,
+    render,
     tile,
 )
 from flow import NUM_ORBITS, FlowSettings, LatentSpace, possible_futures
@@ -112,11 +113,27 @@ def blobs_at(frames: np.ndarray, places: np.ndarray) -> np.ndarray:
     return found
 
 
+def stretched(frames: np.ndarray) -> np.ndarray:
+    """Frames (..., 51, 51) at full contrast, in [0, 1]: the median, which is the background, becomes
+    0 and the brightest pixel 1. That is how study/pictures.py reads the post's pictures, whose frames
+    were stretched from black to white one by one. A frame of one brightness becomes black."""
+    background = np.median(frames, axis=(-2, -1), keepdims=True)
+    height = frames.max((-2, -1), keepdims=True) - background
+    return np.clip((frames - background) / np.maximum(height, 1e-6), 0, 1)
+
+
 def light_at(frames: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """How bright it is where a square would be: the mean brightness of frames (n, f, 51, 51) under
     masks (n, f, k, 51, 51), which are drawn squares, for each of the k places: (k,)."""
     light = np.einsum("nfhw,nfkhw->k", np.clip(frames, 0, 1), masks)
     return light / masks.sum((0, 1, 3, 4))
+
+
+def light_in_videos(frames: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The mean brightness of each video, frames (n, f, 51, 51), where squares at places (n, f, 2), one in
+    each frame, would be: (n,)."""
+    masks = render(places)
+    return (np.clip(frames, 0, 1) * masks).sum((1, 2, 3)) / masks.sum((1, 2, 3))
 
 
 def draw_marked(plot: Axes, frames: np.ndarray, places: np.ndarray) -> None:

@@ -99,6 +99,8 @@ def measure_video(start: np.ndarray, middle: np.ndarray, end: np.ndarray) -> dic
             "turned circles": the other places are turned around the circle, by 5 degrees at a time,
             and frames where this brings them nearer than 45 degrees to the taken place are left out;
             how many of these 72 have as much light as the other places themselves (which count).
+            The same with "frames 1 and 2, " before it, of which the post speaks; there a circle that
+            leaves no frame doesn't count, and "circles" says how many do.
         "step20: extra pixels from step 0" and so on: all that step20.py measures of samples, too, by
             its place_shares().
     """
@@ -120,13 +122,18 @@ def measure_video(start: np.ndarray, middle: np.ndarray, end: np.ndarray) -> dic
         """At places (f, k, 2), k in each of these frames."""
         return float(light_at(middle[None, frames], render(places)[None]).mean())
 
-    light_at_other = light(FRAMES, other[FRAMES][:, None])
-    as_much = 0
-    for degrees in range(0, 360, 5):
-        places = turned(other, degrees)
-        cosine = (places * taken).sum(1) / (taken**2).sum(1)  # of the angle between the two
-        clear = [frame for frame in FRAMES if cosine[frame] < np.cos(np.radians(45)) + 1e-9]
-        as_much += light(clear, places[clear][:, None]) >= light_at_other - 1e-9
+    def turned_lights(frames: list[int]) -> np.ndarray:
+        """The light at the other places, turned by 0, 5, 10, ... degrees: (circles,)."""
+        lights = []
+        for degrees in range(0, 360, 5):
+            places = turned(other, degrees)
+            cosine = (places * taken).sum(1) / (taken**2).sum(1)  # of the angle between the two
+            clear = [frame for frame in frames if cosine[frame] < np.cos(np.radians(45)) + 1e-9]
+            if clear:
+                lights.append(light(clear, places[clear][:, None]))
+        return np.array(lights)
+
+    six, two = turned_lights(FRAMES), turned_lights([1, 2])
 
     frames = {step: each[None, 1:] for step, each in ((0, start), (20, middle), (50, end))}
     as_samples = place_shares(frames, taken[None], other[None])
@@ -143,10 +150,14 @@ def measure_video(start: np.ndarray, middle: np.ndarray, end: np.ndarray) -> dic
         "extra squares at the other place": (to_other < TOLERANCE).sum(),
         "extra squares at a control": (to_control < TOLERANCE).sum(),
         "extra squares in frame 4": len(extra[4]),
-        "light at the other place": light_at_other,
+        "light at the other place": six[0],
         "light at the controls": light(FRAMES, controls),
         "light at the taken place": light(FRAMES, taken[FRAMES][:, None]),
-        "turned circles with as much light, of 72": as_much,
+        "turned circles with as much light, of 72": (six >= six[0] - 1e-9).sum(),
+        "frames 1 and 2, light at the other place": two[0],
+        "frames 1 and 2, light at the controls": light([1, 2], controls[:2]),
+        "frames 1 and 2, turned circles with as much light": (two >= two[0] - 1e-9).sum(),
+        "frames 1 and 2, circles": len(two),
         **{f"step20: {name}": value for name, value in as_samples.items()},
     }
 
@@ -222,6 +233,9 @@ def texts(numbers: dict[str, Any]) -> dict[str, str]:
     def told(value: Any) -> str:
         return " ".join(map(str, value)) if isinstance(value, list) else f"{value:g}"
 
+    def told_two(name: str) -> str:
+        return f"{hundred[f'frames 1 and 2, {name}']:.2f}"
+
     rows = [
         [label, told(two[name]), told(hundred[name])]
         for label, name in (
@@ -257,6 +271,12 @@ def texts(numbers: dict[str, Any]) -> dict[str, str]:
         "light at the controls": f"{hundred['light at the controls']:.2f}",
         "light at the taken place": f"{hundred['light at the taken place']:.2f}",
         "turned circles": f"{hundred['turned circles with as much light, of 72']} of 72",
+        "frames 1 and 2, light at the other place": told_two("light at the other place"),
+        "frames 1 and 2, light at the controls": told_two("light at the controls"),
+        "frames 1 and 2, turned circles": (
+            f"{hundred['frames 1 and 2, turned circles with as much light']} of "
+            f"{hundred['frames 1 and 2, circles']}"
+        ),
         "squares at their place": f"{hundred['at their place, step 50, of 6']} of 6",
         "warps": ", ".join(f"{value['warp']:.3f}" for value in ranges),
     }

@@ -579,13 +579,13 @@ def texts(numbers: Numbers) -> dict[str, str]:
     rows, field = [], "fields, 20 %"
     for case in (
         "d = 2",
+        "d = 2, plain",
         "d = 8",
         "d = 100",
         "d = 100, one hidden layer",
         "d = 100, two hidden layers",
         "d = 100, plain",
         "pixels",
-        "PCA, d = 10",
     ):
         value = numbers[case]
         rows.append(

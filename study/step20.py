@@ -77,7 +77,14 @@ from flow import (
     trained_flow,
 )
 from sample import decode_videos, nearest_orbits, random_given_centers, sample
-from study.measures import FRAMES, blobs_at, control_places, latent_space, taken_and_other
+from study.measures import (
+    FRAMES,
+    blobs_at,
+    control_places,
+    latent_space,
+    stretched,
+    taken_and_other,
+)
 from study.question import Numbers, Pictures, Runs, command, markdown_table, percent, spread
 
 STEPS = (0, 20, 50)
@@ -185,15 +192,6 @@ def train_mlp(space: LatentSpace, recipe: MLPRecipe) -> PlainMLP:
 
 # ---------------------------------------------------------------------------------------------
 # What a video shows at steps 0, 20 and 50
-
-
-def stretched(frames: np.ndarray) -> np.ndarray:
-    """Frames (..., 51, 51) at full contrast, in [0, 1]: the median, which is the background, becomes
-    0 and the brightest pixel 1. That is how study/pictures.py reads the post's pictures, whose frames
-    were stretched from black to white one by one. A frame of one brightness becomes black."""
-    background = np.median(frames, axis=(-2, -1), keepdims=True)
-    height = frames.max((-2, -1), keepdims=True) - background
-    return np.clip((frames - background) / np.maximum(height, 1e-6), 0, 1)
 
 
 def count_shares(counts: dict[int, np.ndarray], dim: int) -> dict[str, float]:

@@ -15,7 +15,7 @@ from analyze import SweepSettings
 from data import FrameSettings, grid_centers, possible_orbits, random_first_centers, render
 from flow import FlowSettings, possible_futures, posterior, posterior_mean
 from sample import Samples, centers_of_light
-from study import benchmark, commitment, measures, pages, pictures, representing, tearing
+from study import benchmark, commitment, measures, pages, pictures, representing, state, tearing
 from study.all import AllSettings
 from study.measures import FRAMES, MIN_RADIUS, blobs_at, control_places, light_at, taken_and_other
 from study.pages import PagesSettings
@@ -413,6 +413,9 @@ def test_a_picture_of_a_video_that_shows_both_directions():
     assert told["light at the other place"] > 0.9 and told["light at the taken place"] > 0.9
     assert told["light at the controls"] < 0.05
     assert told["turned circles with as much light, of 72"] == 1  # itself
+    assert told["frames 1 and 2, light at the other place"] > 0.9
+    assert told["frames 1 and 2, light at the controls"] < 0.05
+    assert told["frames 1 and 2, turned circles with as much light"] == 1
     assert told["step20: extra pixels from step 0"] == 0
 
 
@@ -425,6 +428,7 @@ def test_a_picture_of_a_video_with_something_at_a_control_place():
     assert told["extra squares at the other place"] == 2 and told["extra squares at a control"] == 4
     assert told["extra squares in frame 4"] == 1
     assert told["light at the other place"] == pytest.approx(1 / 3, abs=0.05)
+    assert told["frames 1 and 2, light at the other place"] == pytest.approx(1 / 2, abs=0.05)
     assert told["step20: extra pixels from step 0"] == 1
     assert told["step20: extra pixels, other frames"] < 0.1
 
@@ -447,3 +451,5 @@ def test_what_is_said_of_the_posts_pictures_is_what_was_measured():
     told = json.loads((ROOT / "figures" / "pictures.json").read_text())
     warps = tuple(told[f"range {center_range}"]["warp"] for center_range in tearing.RANGES)
     assert tearing.POST_WARP == warps
+    for start, light in state.POST_LIGHT.items():
+        assert told["d = 100"][f"{start}light at the other place"] == light

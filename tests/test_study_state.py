@@ -11,7 +11,7 @@ from analyze import SweepSettings
 from data import possible_orbits, render
 from flow import possible_futures, posterior_mean
 from sample import Samples, euler_steps
-from study import state
+from study import measures, state
 from study.measures import FRAMES
 from study.question import read_numbers, write_numbers
 
@@ -261,10 +261,37 @@ def test_parts_of_a_step(learned, given_frames):
     )
     told = state.squares_seen(videos, fresh, space, 50 - 1)
     assert told["posterior mean, blob at taken"] == 1
+    assert told["frames 1 and 2, posterior mean, blob at taken"] == 1
+    assert told["frames 1 and 2, state, as much light as the post"] == 0
     if given_frames == 2:  # the second frame shows the direction
         shares = state.latent_shares(videos, fresh)
         np.testing.assert_allclose(shares["posterior mean"], 0, atol=1e-5)
         np.testing.assert_allclose(shares["running mean"][1:], 0, atol=1e-4)
+
+
+def test_light_of_each_video_by_hand():
+    places = np.array(
+        [[[0.5, 0.5], [-0.5, 0.0]], [[0.3, -0.3], [0.0, 0.0]]]
+    )  # (2 videos, 2 frames)
+    frames = render(places)
+    np.testing.assert_allclose(measures.light_in_videos(frames, places), 1, atol=0.1)
+    frames[0, 1] = 0
+    half, full = measures.light_in_videos(frames, places)
+    assert half == pytest.approx(full / 2, rel=0.01)
+    np.testing.assert_array_equal(measures.light_in_videos(frames, -places)[0], 0)
+
+
+def test_frames_1_and_2_are_looked_at_by_themselves(learned):
+    """The places are those of the other direction, in these frames only."""
+    space = learned[1]
+    videos, fresh = state.sample_far(None, space, first_frames=30)
+    frames = render(videos.taken[:, 1:])
+    frames[:, :2] = render(videos.other[:, 1:3])  # the other direction in frames 1 and 2
+    shown = SimpleNamespace(settings=space.settings, decode=lambda z: torch.from_numpy(frames))
+    told = state.squares_seen(videos, fresh, shown, 20)
+    assert told["frames 1 and 2, state, blob at other"] == 1
+    assert told["frames 1 and 2, state, as much light as the post"] == 1
+    assert told["state, blob at other"] == pytest.approx(1 / 3)
 
 
 def test_frames_that_are_given_are_not_looked_at(learned, monkeypatch):

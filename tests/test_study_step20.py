@@ -11,8 +11,8 @@ from analyze import SweepSettings, count_blobs, over_seeds
 from data import possible_orbits, random_stream, render
 from flow import FlowSettings
 from study import step20
-from study.measures import FRAMES, MIN_RADIUS
-from study.step20 import MLPRecipe, PlainMLP, count_shares, place_shares, stretched
+from study.measures import FRAMES, MIN_RADIUS, stretched
+from study.step20 import MLPRecipe, PlainMLP, count_shares, place_shares
 
 CCW, CW = possible_orbits(np.array([[0.7, 0.1]]))[0]  # both ways from one first centre, (8, 2) each
 ONE, TWO = np.ones(7, dtype=int), np.full(7, 2)
