@@ -20,7 +20,7 @@ two ways to look at a step:
                      become. This is what the flow has in mind: at first the mean of both futures, in
                      the end a single one.
 
-The post shows states. Frame 0 is never generated: it is given, and drawn as it is.
+The post seems to show states. Frame 0 is never generated: it is given, and drawn as it is.
 """
 
 from collections.abc import Callable, Iterator, Sequence
