@@ -75,17 +75,8 @@ from flow import (
     trained_flow,
 )
 from sample import euler_steps, is_right, nearest_orbits, random_given_centers
-from study.measures import MOSTLY_CCW, ccw_fraction, reliability
-from study.question import (
-    Numbers,
-    Pictures,
-    Runs,
-    command,
-    difference,
-    markdown_table,
-    percent,
-    spread,
-)
+from study.measures import MOSTLY_CCW, ccw_fraction
+from study.question import Numbers, Pictures, Runs, command, difference, markdown_table, percent
 
 STEPS = 50
 CUT_STEPS = (0, 3, 5, 10, 15, 20, 30)
@@ -139,7 +130,6 @@ def cuts(network: FlowNetwork | None, space: LatentSpace) -> dict[str, Any]:
             for each of CUT_STEPS (7,).
         "mean q": at each of CUT_STEPS, the mean q of the uncut videos, (7,). A probability that is right
             on the sampler's own way has the same mean at all steps: the share in the end.
-        "q error": the expected calibration error of these q, see measures.reliability(), (7,).
         For each of CHOICES, such as the posterior, (7,) too: "posterior: ccw", the share of
             counter-clockwise; "posterior: same", the share that ends in the direction of the uncut
             video; "posterior: as chosen", the share that ends in the direction that was chosen.
@@ -192,7 +182,6 @@ def cuts(network: FlowNetwork | None, space: LatentSpace) -> dict[str, Any]:
         state, mean = walk[k]
         q = ccw_fraction(mean, futures).clamp(0, 1).numpy()
         after.setdefault("mean q", []).append(float(q.mean()))
-        after.setdefault("q error", []).append(float(reliability(q, uncut.numpy())["error"]))
         noise = fresh_noise()
         for choice, z in chosen_videos(state, k, mean, fresh_uniform()).items():
             *_, (end, _) = euler_steps(mean_at, cut_state(z, k, noise), STEPS, start=k)
@@ -347,10 +336,8 @@ def texts(numbers: Numbers) -> dict[str, str]:
                 "ccw, likelier": changed(result["every step, likelier: ccw"], ccw),
             }
             rows.append([f"{name}, {which}", *row.values()])
-            for name in ("mean q", "q error"):
-                for step in (0, 3, 5):
-                    value = at_cut(result[name], step)
-                    row[f"{name}, step {step}"] = spread(value)
+            for step in (0, 3, 5):
+                row[f"mean q, step {step}"] = percent(at_cut(result["mean q"], step))
             for step in (3, 5):
                 row[f"ccw, cut at {step}"] = changed(at_cut(result["posterior: ccw"], step), ccw)
             row["right, uncut"] = percent(right)

