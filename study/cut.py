@@ -238,9 +238,9 @@ def analysis(settings: SweepSettings) -> Runs:
 
 
 def draw(numbers: Numbers, pictures: Pictures) -> Figure:
-    """Over the step of the cut, and on the right for a cut at every step: the share of counter-clockwise
-    (prior 80 %), the share of videos that are right, and how often the direction is that of the uncut
-    video. Means over the seeds, with one standard deviation."""
+    """Over the step of the cut: the share of counter-clockwise (prior 80 %; on the right for a cut at
+    every step), and how often the direction is that of the uncut video. Means over the seeds, with one
+    standard deviation."""
     at_every = CUT_STEPS[-1] + 7  # where the cut at every step is drawn
 
     def curve(plot: Axes, value: dict[str, Any], look: str, color: str, label: str) -> None:
@@ -248,49 +248,42 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
             CUT_STEPS, value["mean"], value["std"], fmt=look, color=color, capsize=2, label=label
         )
 
-    figure = Figure((8.3, 9.6), layout="constrained")
-    for dim, column in zip(DIMS, figure.subplots(3, len(DIMS), sharey="row").T, strict=True):
-        shares, right, same = column
+    figure = Figure((8.3, 7.4), layout="constrained")
+    for dim, column in zip(DIMS, figure.subplots(2, len(DIMS), sharey="row").T, strict=True):
+        shares, same = column
         case = numbers[f"d = {dim}, 80 % ccw"]
         for which, color, line in (("learned", BLUE, "o-"), ("exact", GREY, "s--")):
-            for plot, result in ((shares, "ccw"), (right, "right")):
-                uncut = case[f"{which}, uncut: {result}"]["mean"]
-                plot.axhline(uncut, color=color, ls=":", label=f"{which}, uncut")
-            likelier, blind = f"{which}, likelier direction", f"{which}, drawn blindly"
-            curve(shares, case[f"{which}, posterior: ccw"], line, color, f"{which}, cut")
-            curve(shares, case[f"{which}, likelier: ccw"], line, RED, likelier)
-            curve(shares, case[f"{which}, coin: ccw"], line, GREEN, f"{which}, by a coin")
+            uncut = case[f"{which}, uncut: ccw"]["mean"]
+            shares.axhline(uncut, color=color, ls=":", label=f"{which}, uncut")
+            choices = {"posterior": color, "likelier": RED, "coin": GREEN}
+            names = {"posterior": "cut", "likelier": "likelier direction", "coin": "by a coin"}
             if which == "learned":
-                exact = case["learned, exact posterior: ccw"]
-                curve(shares, exact, "^-", ORANGE, "learned, exact posterior")
-            curve(right, case[f"{which}, cut: right"], line, color, f"{which}, cut")
-            curve(same, case[f"{which}, posterior: same"], line, color, f"{which}, cut")
-            curve(same, case[f"{which}, blind: same"], line, ORANGE, blind)
-            for plot, result, each in (
-                (shares, "every step, posterior: ccw", color),
-                (shares, "every step, likelier: ccw", RED),
-                (shares, "every step, coin: ccw", GREEN),
-                (shares, "every step, exact posterior: ccw", ORANGE),
-                (right, "every step: right", color),
-            ):
-                value = case[f"{which}, {result}"]
-                plot.errorbar(
-                    at_every, value["mean"], value["std"], fmt=line[0], color=each, capsize=2
+                choices["exact posterior"] = ORANGE
+                names["exact posterior"] = "exact posterior"
+            for choice, its_color in choices.items():
+                label = f"{which}, {names[choice]}"
+                curve(shares, case[f"{which}, {choice}: ccw"], line, its_color, label)
+                every = case[f"{which}, every step, {choice}: ccw"]
+                shares.errorbar(
+                    at_every, every["mean"], every["std"], fmt=line[0], color=its_color, capsize=2
                 )
+            curve(same, case[f"{which}, posterior: same"], line, color, f"{which}, cut")
+            blind = f"{which}, drawn blindly"
+            curve(same, case[f"{which}, blind: same"], line, ORANGE, blind)
         shares.set_ylim(0.25, 0.95)
+        shares.set_xticks([0, 10, 20, 30, at_every], ["0", "10", "20", "30", "every\nstep"])
         shares.set_title(f"d = {dim}: how many run counter-clockwise")
-        right.set_title(f"d = {dim}: how many are right")
         same.set_title(f"d = {dim}: how many keep the direction\nof the uncut video")
-        for plot in (shares, right):
-            plot.set_xticks([0, 10, 20, 30, at_every], ["0", "10", "20", "30", "every\nstep"])
-        right.set_ylim(0, 1.05)
         same.set_ylim(0.4, 1.02)
         same.set_xlabel("step of the cut")
         if dim == DIMS[0]:
             for plot in column:
                 plot.set_ylabel("share of the videos")
                 plot.legend(fontsize=7, loc="lower left", ncols=2 if plot is shares else 1)
-    figure.suptitle("Videos of which 80 % should run counter-clockwise, after a cut")
+    figure.suptitle(
+        "After one cut videos go on as before; chosen by a coin they don't\n"
+        "(videos of which 80 % should run counter-clockwise)"
+    )
     return figure
 
 

@@ -167,7 +167,7 @@ def test_figure_and_texts(tmp_path, monkeypatch):
     runs = {f"d = {dim}, {prior}": seeds for prior in cut.PRIORS for dim in cut.DIMS}
     write_numbers(tmp_path, "cut", runs, 1)
     numbers, pictures, _ = read_numbers(tmp_path, "cut")
-    assert len(cut.draw(numbers, pictures).get_axes()) == 6
+    assert len(cut.draw(numbers, pictures).get_axes()) == 4
     told = cut.texts(numbers)
     assert told["d = 2, even: learned, right, cut"] == "-10.0 ± 10.0"
     assert told["d = 2, even: exact, right, cut"] == "+0.0 ± 0.0"
