@@ -560,12 +560,13 @@ def draw_shares(plot: Axes, case: dict[str, Any]) -> None:
 
 def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     """A state as a sum, in pictures; and the other direction's share in it, in three cases."""
-    figure = Figure((11, 8), layout="constrained")
+    figure = Figure((11, 8.5), layout="constrained")
     films, curves = figure.subfigures(2, 1, squeeze=False, height_ratios=(4.9, 3.1))[:, 0]
     films.suptitle(
-        f"Frames 0 to 7 at step {SHOWN_STEP} of {STEPS}, decoded (seed 0). Blue: where the square is in "
-        "the direction taken in the end; dashed orange: in the other one",
-        fontsize=10,
+        "The extra squares of a state are those of its noise part\n"
+        f"(frames 0 to 7 at step {SHOWN_STEP} of {STEPS}, seed 0; blue: the direction taken in the end; "
+        "dashed orange: the other one)",
+        fontsize=11,
     )
     axes = films.subplots(len(ROW_NAMES), len(PICTURED), squeeze=False)
     for column, case in zip(axes.T, PICTURED, strict=True):
@@ -580,6 +581,7 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     for plot, case in zip(panels, ("d = 2", *PICTURED), strict=True):
         draw_shares(plot, numbers[case])
         plot.set_title(case if "scale" in case else f"{case}, scale 1", fontsize=10)
+    curves.suptitle("By its numbers a state of step 20 is far from undecided", fontsize=11)
     panels[0].set_ylabel("share of the other direction")
     handles, labels = panels[0].get_legend_handles_labels()
     curves.legend(handles, labels, loc="outside lower center", ncols=6, fontsize=9)
