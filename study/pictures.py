@@ -236,6 +236,10 @@ def texts(numbers: dict[str, Any]) -> dict[str, str]:
     def told_two(name: str) -> str:
         return f"{hundred[f'frames 1 and 2, {name}']:.2f}"
 
+    times_the_controls = (
+        hundred["frames 1 and 2, light at the other place"]
+        / hundred["frames 1 and 2, light at the controls"]
+    )
     rows = [
         [label, told(two[name]), told(hundred[name])]
         for label, name in (
@@ -273,6 +277,7 @@ def texts(numbers: dict[str, Any]) -> dict[str, str]:
         "turned circles": f"{hundred['turned circles with as much light, of 72']} of 72",
         "frames 1 and 2, light at the other place": told_two("light at the other place"),
         "frames 1 and 2, light at the controls": told_two("light at the controls"),
+        "frames 1 and 2, times the controls": f"{times_the_controls:.0f}",
         "frames 1 and 2, turned circles": (
             f"{hundred['frames 1 and 2, turned circles with as much light']} of "
             f"{hundred['frames 1 and 2, circles']}"

@@ -3,8 +3,9 @@
     python -m study.step20      # out/step20.png, .json, .csv and .npz
 
 The post shows one video for each d, at sampling steps 0, 20 and 50. At d = 100 every frame shows
-several squares at step 20 and one in the end; at d = 2 there is always one. The post takes the
-several squares for the possibilities between which the model has not decided yet.
+several squares at step 20 and one in the end; at d = 2 there is always one. The post says of frames 1
+and 2 that they appear to represent both possibilities at once (study/state.py asks for that), and of
+the rest only that the constraint of one square can be broken for a while.
 
 There is a simpler candidate. A state is a mixture of a video and noise, x_t = t z + (1 - t) eps, and
 step 20 of 50 has t = 0.4. The noise has the standard deviation 1. If the latents z are narrower than
