@@ -591,12 +591,21 @@ async function start() {
   byId("back").addEventListener("click", () => goTo(view.step - 1));
   byId("next").addEventListener("click", () => goTo(view.step + 1));
   byId("newNoise").addEventListener("click", () => change({ seed: anySeed() }));
+  byId("toPlane").addEventListener("click", () => {
+    view.d = 2;
+    drawPlane(); // now, so that it can have the focus, which the button loses
+    byId("pointer").focus();
+    change({});
+  });
   byId("freshNoise").addEventListener("click", () => change({ fresh: anySeed() }));
   byId("parts").firstElementChild.addEventListener("click", (event) => {
     event.preventDefault(); // drawParts() opens and closes them, as the view says
     change({ parts: 1 - view.parts });
   });
   addEventListener("input", onInput);
+  addEventListener("change", ({ target: { type, name }, target }) => {
+    if (type === "number") target.value = view[name]; // what wasn't allowed goes
+  });
   addEventListener("keydown", onKey);
   for (const type of ["pointerdown", "pointermove", "click"]) addEventListener(type, onPointer);
   addEventListener("click", followLink);

@@ -360,6 +360,25 @@ def test_the_posts_step_20(visit):
     assert all(len(find_blobs(frame)) == 1 for frame in state)
 
 
+def test_the_plane_comes_without_losing_the_view_or_the_focus(visit):
+    tab = visit(COMMITTED, "seed=7&step=5")
+    tab.focus("#toPlane")
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("#latents .now", state="attached")
+    view = tab.evaluate("({ ...view })")
+    assert (view["d"], view["seed"], view["step"]) == (2, 7, 5)
+    assert tab.evaluate("document.activeElement.id") == "pointer"
+
+
+def test_a_seed_that_is_not_allowed_goes(visit):
+    tab = visit(COMMITTED, "seed=7")
+    for text in ("-5", "", "99999999"):
+        tab.fill("[name=seed]", text)
+        tab.keyboard.press("Enter")
+        tab.focus("#play")
+        assert tab.input_value("[name=seed]") == "7" and tab.evaluate("view.seed") == 7
+
+
 # What once failed without a word
 
 
