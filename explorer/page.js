@@ -453,9 +453,9 @@ const DRAWINGS = [
     describe();
     drawPlane();
     drawMix();
+    drawParts();
     writeAddress();
   },
-  drawParts,
 ];
 
 /** Change the view, and draw it: now, or when the drawing that is under way is done. */
