@@ -260,7 +260,9 @@ def texts(numbers: Numbers) -> dict[str, str]:
         "seen and midpoints differ by at most": f"{max(map(abs, apart)):.2f}",
         "two squares at step 0, d = 2": percent(both["d = 2, 0 hidden"]["with two or more"]),
         "two squares at step 0, d = 100": percent(both["d = 100, 0 hidden"]["with two or more"]),
-        "two squares at step 0, d = 100, plain": percent(both["d = 100, plain"]["with two or more"]),
+        "two squares at step 0, d = 100, plain": percent(
+            both["d = 100, plain"]["with two or more"]
+        ),
         "two squares at step 0, two given frames": percent(given["with two or more"]),
         "80 % ccw: q to exact, d = 100": spread(uneven["q to exact"], "%.3f"),
         "80 % ccw: q at 0, d = 2": spread(numbers["d = 2, 80 % ccw"]["q at 0"]),
