@@ -408,8 +408,9 @@ def train(settings: FlowSettings, autoencoder: Autoencoder) -> tuple[FlowNetwork
         # The network predicts z, but what we need to be right is the velocity. The predicted one is
         # (mean - x) / (1 - t) and that of the path (z - x) / (1 - t): so the error of the velocity is
         # (mean - z) / (1 - t). Near t = 1 this divisor would let a few videos outweigh all others,
-        # and so it has a floor, 0.2: the squared error weighs at most 1 / 0.2^2 = 25 times. This doesn't change what the best network is: at each t separately
-        # the posterior mean has the least squared error, however much that t weighs.
+        # and so it has a floor, 0.2: the squared error weighs at most 1 / 0.2^2 = 25 times. This
+        # doesn't change what the best network is: at each t separately the posterior mean has the
+        # least squared error, however much that t weighs.
         mean = network(x, t, given)
         loss = ((mean - z) ** 2 / (1 - t).clamp_min(FLOOR) ** 2).mean()
 

@@ -141,8 +141,6 @@ def texts(numbers: Numbers) -> dict[str, str]:
         "seconds, d = 100": f"{hundred['seconds to GIF']['mean']:.0f}",
         "videos right, d = 2": percent(two["learned: videos right"]),
         "videos right, d = 100": percent(hundred["learned: videos right"]),
-        "exact: videos right, d = 2": percent(two["exact: videos right"]),
-        "exact: videos right, d = 100": percent(hundred["exact: videos right"]),
     }
 
 

@@ -299,14 +299,12 @@ def at_cut(value: dict[str, Any], step: int) -> dict[str, Any]:
 
 
 def texts(numbers: Numbers) -> dict[str, str]:
-    """What the cuts change in each case, in points (hundredths) or pixels, with standard errors; the
-    most by which one cut changes a share of counter-clockwise; and a table."""
+    """What the cuts change in each case, in points (hundredths), with standard errors; the most by
+    which one cut changes a share of counter-clockwise; and a table."""
 
-    def changed(cut: dict[str, Any], uncut: dict[str, Any], points: bool = True) -> str:
+    def changed(cut: dict[str, Any], uncut: dict[str, Any]) -> str:
         mean, error = difference(cut, uncut)
-        if points:
-            return f"{100 * mean:+.1f} ± {100 * error:.1f}"
-        return f"{mean:+.3f} ± {error:.3f}"
+        return f"{100 * mean:+.1f} ± {100 * error:.1f}"
 
     told: dict[str, str] = {}
     rows, by_one_cut = [], []
@@ -317,7 +315,7 @@ def texts(numbers: Numbers) -> dict[str, str]:
             for each, value in case.items():
                 if each.startswith(which):
                     result[each.removeprefix(f"{which}, ")] = value
-            right, px, ccw = (result[f"uncut: {x}"] for x in ("right", "px", "ccw"))
+            ccw = result["uncut: ccw"]
             by_one_cut.append(abs(difference(over_cuts(result["posterior: ccw"]), ccw)[0]))
             row = {
                 "right, every step": percent(result["every step: right"]),
@@ -329,14 +327,9 @@ def texts(numbers: Numbers) -> dict[str, str]:
                 "ccw, likelier": changed(result["every step, likelier: ccw"], ccw),
             }
             rows.append([f"{name}, {which}", *row.values()])
-            for step in (0, 3, 5):
+            for step in (0, 5):
                 row[f"mean q, step {step}"] = percent(at_cut(result["mean q"], step))
-            for step in (3, 5):
-                row[f"ccw, cut at {step}"] = changed(at_cut(result["posterior: ccw"], step), ccw)
-            row["right, uncut"] = percent(right)
-            row["right, cut"] = changed(over_cuts(result["cut: right"]), right)
-            row["px, cut"] = changed(over_cuts(result["cut: px"]), px, points=False)
-            row["px, every step"] = changed(result["every step: px"], px, points=False)
+            row["ccw, cut at 5"] = changed(at_cut(result["posterior: ccw"], 5), ccw)
             told |= {f"{key}, {x}": text for x, text in row.items()}
     head = (
         "flow",

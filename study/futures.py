@@ -601,34 +601,22 @@ def texts(numbers: Numbers) -> dict[str, str]:
     told = {}
     for case, value in numbers.items():
         if "weights to exact" in value:
-            for name in ("right, learned", "right, exact", "same turn", "same turn by chance"):
-                told[f"{case}: {name}"] = percent(value[name])
-            for name in (
-                "pixels off, learned",
-                "squares, learned",
-                "squares, exact",
-                "squares, no clip",
-            ):
-                told[f"{case}: {name}"] = spread(value[name])
+            told[f"{case}: right, learned"] = percent(value["right, learned"])
+            told[f"{case}: squares, exact"] = spread(value["squares, exact"])
             for name in ("learned to exact", "two samples", "weights to exact", "prior to exact"):
                 told[f"{case}: {name}"] = spread(value[name], "%.3f")
-            for name in ("all, learned", "all, exact", "frames"):
-                told[f"{case}: {name}"] = percent(value[name])
     for dim in DIMS:
         value = numbers[many(dim)]
-        for name in ("learned", "exact", "exact, 500 steps"):
+        for name in ("learned", "exact"):
             told[f"{many(dim)}: {name}"] = f"{100 * value[name]['mean']:.1f} %"
-        for name in ("learned - exact", "exact - prior"):
-            told[f"{many(dim)}: {name}"] = spread(value[name], "%.1f")
+        told[f"{many(dim)}: learned - exact"] = spread(value["learned - exact"], "%.1f")
     longer, usual = (numbers[f"d = 100, {name}"] for name in (LONGER, "four even"))
     gain, error = difference(longer["right, learned"], usual["right, learned"])
     told["right: twice as long - usual"] = f"{100 * gain:.1f} ± {100 * error:.1f}"
     for case, value in numbers.items():
         if "light" in value:
             for i, p in enumerate(PROBABILITIES):
-                light, two = value["light"], value["two squares"]
-                told[f"{case}: light at p = {p:g}"] = f"{light['mean'][i]:.2f}"
-                told[f"{case}: two squares at p = {p:g}"] = f"{100 * two['mean'][i]:.0f} %"
+                told[f"{case}: light at p = {p:g}"] = f"{value['light']['mean'][i]:.2f}"
 
     names = [*FUTURES, LONGER]
 

@@ -71,7 +71,7 @@ from autoencoder import Autoencoder, AutoencoderSettings, encode_squares, traine
 from data import FRAME_SIZE, PIXEL, FrameSettings, possible_orbits, random_stream, render, tile
 from flow import FlowNetwork, FlowSettings, LatentSpace, trained_flow
 from sample import nearest_orbits, random_given_centers, sample
-from study.question import Numbers, Pictures, Runs, command, markdown_table, percent, spread
+from study.question import Numbers, Pictures, Runs, command, markdown_table, spread
 
 SIDE = 2 * FrameSettings.half_width  # of a square: 0.4
 DISTANCES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2)  # of two squares
@@ -426,15 +426,12 @@ def texts(numbers: Numbers) -> dict[str, str]:
     for name, case in numbers.items():
         told[f"{name}: code"] = spread(at_far(case["code, on the way"]))
         told[f"{name}: code, off the way"] = spread(at_far(case["code, off the way"]))
-        told[f"{name}: code, one square"] = percent(at_far(case["code, one square"]))
         told[f"{name}: reach"] = spread(case["code, reach"])
         row = [name, *(told[f"{name}: {x}"] for x in ("code", "code, off the way", "reach"))]
         if name in WITH_FLOW:
-            for result in ("on the way", "off the way", "frame 4: on the way", "path over chord"):
-                for which in ("learned", "exact"):
-                    told[f"{name}: {which}, {result}"] = spread(case[f"{which}, {result}"])
+            for result in ("on the way", "off the way", "path over chord"):
+                told[f"{name}: learned, {result}"] = spread(case[f"learned, {result}"])
             told[f"{name}: largest jump"] = spread(case["learned, largest jump"], "%.0f")
-            told[f"{name}: one square at every step"] = percent(case["learned, one square"])
             row += [told[f"{name}: learned, {x}"] for x in ("on the way", "off the way")]
             row += [told[f"{name}: largest jump"], told[f"{name}: learned, path over chord"]]
         else:

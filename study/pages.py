@@ -13,7 +13,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from data import replacing, run
 from study import (
@@ -30,7 +29,7 @@ from study import (
     step20,
     tearing,
 )
-from study.question import markdown_table, read_numbers, spread
+from study.question import read_numbers
 
 ROOT = Path(__file__).resolve().parent.parent
 MARK = re.compile(r"(<!--([a-z0-9]+: [^>\n]+)-->).*?(<!--/-->)", re.DOTALL)
@@ -70,49 +69,21 @@ class PagesSettings:
                 raise ValueError(f"{path} is missing")
 
 
-def blobs_texts(numbers: dict[str, Any]) -> dict[str, str]:
-    """What the pages tell of analyze.py's blobs: the share of frames with one square."""
-    texts = {}
-    for dim, value in numbers.items():
-        mean, std = (value["state"][key] for key in ("mean", "std"))  # (51, 4)
-        one = [{"mean": m[1], "std": s[1]} for m, s in zip(mean, std, strict=True)]
-        texts[f"one square at step 0, d = {dim}"] = spread(one[0])
-        texts[f"one square at step 20, d = {dim}"] = spread(one[20])
-        texts[f"one square at step 50, d = {dim}"] = spread(one[50])
-        texts[f"one square, worst step, d = {dim}"] = spread(min(one, key=lambda x: x["mean"]))
-    return texts
-
-
-def geometry_texts(numbers: dict[str, Any]) -> dict[str, str]:
-    """What the pages tell of analyze.py's geometry: a table, a row for each recipe and range."""
-    rows = [
-        [name, spread(value["warp"], "%.3f"), spread(value["fold"]), spread(value["tear"], "%.1f")]
-        for name, value in numbers.items()
-    ]
-    head = ["recipe and range", "warp", "cells turned over", "longest edge over median edge"]
-    return {"table": markdown_table(head, [row for row in rows if "range 0.2" not in row[0]])}
-
-
 def all_texts(folder: Path) -> dict[str, str]:
     """The texts of all questions, from the files in a folder."""
     texts: dict[str, str] = {}
     minutes = 0.0
 
-    def add(question: str, own: dict[str, str], cost: dict[str, float] | None) -> None:
-        nonlocal minutes
-        texts.update({f"{question}: {name}": text for name, text in own.items()})
-        if cost:
-            texts[f"{question}: minutes"] = f"{cost['minutes']:.0f}"
-            minutes += cost["minutes"]
-
     for name, module in QUESTIONS.items():
-        numbers, _, cost = read_numbers(folder, name)
-        add(name, module.texts(numbers), cost)
-    for name, make in (("blobs", blobs_texts), ("geometry", geometry_texts)):
-        kept = json.loads((folder / f"{name}.json").read_text())
-        cost = kept.pop("cost")
-        add(name, make(kept), cost)
-    add("pictures", pictures.texts(json.loads((folder / "pictures.json").read_text())), None)
+        numbers, _, _ = read_numbers(folder, name)
+        texts |= {f"{name}: {what}": text for what, text in module.texts(numbers).items()}
+    told = pictures.texts(json.loads((folder / "pictures.json").read_text()))
+    texts |= {f"pictures: {what}": text for what, text in told.items()}
+
+    for name in (*QUESTIONS, "blobs", "geometry"):  # the last two are analyze.py's
+        cost = json.loads((folder / f"{name}.json").read_text())["cost"]
+        texts[f"{name}: minutes"] = f"{cost['minutes']:.0f}"
+        minutes += cost["minutes"]
     return texts | {"all: minutes": f"{minutes:.0f}"}
 
 

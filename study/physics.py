@@ -503,8 +503,8 @@ COLUMNS = (
 
 
 def texts(numbers: Numbers) -> dict[str, str]:
-    """The two tables; the comparisons of PAIRS; and of each code what is in no table: the share that
-    is right in the positive controls, and the exact flow's error."""
+    """The table; the comparisons of PAIRS; and of each code what is in no table, such as what the bright
+    pixels alone say."""
 
     def share(code: str, result: str) -> list[str]:
         cells = [at(numbers[f"{code}, {hold_out}"][result], r) for hold_out, r in COLUMNS]
@@ -516,25 +516,6 @@ def texts(numbers: Numbers) -> dict[str, str]:
     rows.append(["null: nearest that was trained", *share("d = 2", "clamp, right")])
     result = {"table": markdown_table(head, rows)}
 
-    head = [
-        "how far it reaches",
-        "outwards",
-        "bright pixels alone",
-        "inwards",
-        "bright pixels alone",
-    ]
-    head += ["radius error at 0.65, outwards, px", "square lost at 0.75, outwards, %"]
-    rows = []
-    for code in (*ALL_CODES, NARROW):
-        outside, inside = numbers[f"{code}, outside"], numbers[f"{code}, inside"]
-        reaches = [case[name] for case in (outside, inside) for name in ("reach", "bright, reach")]
-        off, lost = at(outside["radius error, px"], 0.65), at(outside["square lost"], 0.75)
-        cells = [spread(value, "%.3f") for value in reaches]
-        rows.append(
-            [code, *cells, spread(off), f"{100 * lost['mean']:.0f} ({100 * lost['std']:.0f})"]
-        )
-    result["second table"] = markdown_table(head, rows)
-
     for hold_out, radius in COMPARED_AT.items():
         null = numbers[f"d = 2, {hold_out}"]["clamp, reach"]
         result[f"{hold_out}: reach of the null"] = f"{null['mean']:.3f}"
@@ -544,23 +525,17 @@ def texts(numbers: Numbers) -> dict[str, str]:
             for right in ("right", "bright, right"):
                 mean, error = difference(at(one[right], radius), at(other[right], radius))
                 result[f"{name}, {right}"] = f"{100 * mean:+.0f} ± {100 * error:.0f} points"
-            mean, error = difference(at(one["error, px"], radius), at(other["error, px"], radius))
-            result[f"{name}, error"] = f"{mean:+.2f} ± {error:.2f} px"
             mean, error = difference(one["reach"], other["reach"])
             result[f"{name}, reach"] = f"{mean:+.3f} ± {error:.3f}"
         for code in (*ALL_CODES, NARROW):
             case = numbers[f"{code}, {hold_out}"]
-            for name in ("right", "bright, right", "exact, right"):
+            for name in ("right", "bright, right"):
                 result[f"{code}, {hold_out}: {name}"] = percent(at(case[name], radius))
-            for name in ("error, px", "bright, error, px", "exact, error, px", "radius error, px"):
-                result[f"{code}, {hold_out}: {name}"] = spread(at(case[name], radius))
-            mean, error = difference(case["reach"], case["clamp, reach"])
-            result[f"{code}, {hold_out}: reach beyond the null"] = f"{mean:+.3f} ± {error:.3f}"
+            name = "bright, error, px"
+            result[f"{code}, {hold_out}: {name}"] = spread(at(case[name], radius))
     for code in ALL_CODES:
         result[f"{code}, all: right"] = percent(over_radii(numbers[f"{code}, all"]["right"]))
-        sector = numbers[f"{code}, sector"]
-        for name in ("right", "seen starts, right"):
-            result[f"{code}, sector: {name}"] = percent(over_radii(sector[name]))
+        result[f"{code}, sector: right"] = percent(over_radii(numbers[f"{code}, sector"]["right"]))
     return result
 
 

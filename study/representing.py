@@ -255,16 +255,12 @@ def texts(numbers: Numbers) -> dict[str, str]:
         "table": markdown_table(head, rows),
         "q to exact": least_and_largest("q to exact"),
         "always 1/2": least_and_largest("prior to exact"),
-        "calibration error of q": least_and_largest("q error"),
-        "calibration error, exact": least_and_largest("exact error"),
         "seen and midpoints differ by at most": f"{max(map(abs, apart)):.2f}",
-        "two squares at step 0, d = 2": percent(both["d = 2, 0 hidden"]["with two or more"]),
         "two squares at step 0, d = 100": percent(both["d = 100, 0 hidden"]["with two or more"]),
         "two squares at step 0, d = 100, plain": percent(
             both["d = 100, plain"]["with two or more"]
         ),
         "two squares at step 0, two given frames": percent(given["with two or more"]),
-        "80 % ccw: q to exact, d = 100": spread(uneven["q to exact"], "%.3f"),
         "80 % ccw: q at 0, d = 2": spread(numbers["d = 2, 80 % ccw"]["q at 0"]),
         "80 % ccw: q at 0, d = 100": spread(uneven["q at 0"]),
     }

@@ -600,34 +600,29 @@ def minus(a: dict[str, Any], b: dict[str, Any]) -> str:
 
 
 def square_texts(case: dict[str, Any], label: str) -> dict[str, str]:
-    """Squares ("blob") and light at the three places, of the learned flow at one step of a case; the
-    step is named as in state_of()."""
+    """Squares ("blob") at the other place and at the controls, of the learned flow at one step of a
+    case; the step is named as in state_of()."""
     told: dict[str, str] = {}
-    for what in ("blob", "light"):
-        for kind in ("state", "posterior mean", "state without memory", "undecided state"):
-            at = {
-                place: case[f"{kind}, {what} at {place}, learned, {label}"]
-                for place in ("taken", "other", "control")
-            }
-            told |= {f"{kind}, {what} at {place}": percent(x) for place, x in at.items()}
-            told[f"{kind}, {what}, other minus control"] = minus(at["other"], at["control"])
-        told[f"{what} at other, state minus state without memory"] = minus(
-            case[f"state, {what} at other, learned, {label}"],
-            case[f"state without memory, {what} at other, learned, {label}"],
+    for kind in ("state", "posterior mean", "undecided state"):
+        other, control = (
+            case[f"{kind}, blob at {place}, learned, {label}"] for place in ("other", "control")
         )
+        told[f"{kind}, blob at other"] = percent(other)
+        told[f"{kind}, blob at control"] = percent(control)
+        told[f"{kind}, blob, other minus control"] = minus(other, control)
+    told["blob at other, state minus state without memory"] = minus(
+        case[f"state, blob at other, learned, {label}"],
+        case[f"state without memory, blob at other, learned, {label}"],
+    )
     return told
 
 
 def texts(numbers: Numbers) -> dict[str, str]:
     """All of the learned flow at step 20 unless the name says otherwise: the other direction's shares
-    ("state, d = 100"), the squares and the light at the three places ("state, blob at other, d =
+    ("state, d = 100"), the squares at the other place and at the controls ("state, blob at other, d =
     100"), the extra pixels ("extra: at step 0, d = 100"), and two tables."""
     told = {}
     for case, value in numbers.items():
-        told[f"t_S, {case}"] = f"{value['t_S']['mean']:.1f}"
-        for place in ("other", "control"):
-            share = value[f"frames 1 and 2, state, blob at {place}, learned, step 20"]
-            told[f"frames 1 and 2, blob at {place}, {case}"] = percent(share)
         for start in POST_LIGHT:
             for kind in ("state", "state without memory", "undecided state"):
                 name = f"{start}{kind}, as much light as the post"
@@ -638,7 +633,6 @@ def texts(numbers: Numbers) -> dict[str, str]:
         learned, exact, small = (
             at_step(value[f"state, {flow}"]) for flow in ("learned", "exact", "exact, small steps")
         )
-        told[f"learned minus exact, {case}"] = minus(learned, exact)
         told[f"learned minus small steps, {case}"] = minus(learned, small)
         told[f"exact minus small steps, {case}"] = minus(exact, small)
 
@@ -652,8 +646,6 @@ def texts(numbers: Numbers) -> dict[str, str]:
         told[f"taken: with fresh noise, {case}"] = percent(
             value["taken: with fresh noise, learned, step 20"]
         )
-        finished = value["blob at taken, learned, step 50"]
-        told[f"finished squares at their place, {case}"] = percent(finished)
     return told | {"table": share_table(numbers), "second table": pixel_table(numbers)}
 
 

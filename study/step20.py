@@ -505,16 +505,8 @@ def texts(numbers: Numbers) -> dict[str, str]:
     """The recipes that fit, the numbers of some recipes, and two tables."""
     shown = post()
     plain = "plain, hard edges"
-    fits = recipes_that_fit(numbers)
-    told = {
-        "recipes": str(len(numbers) // len(DIMS)),
-        "fits": str(len(fits)),
-        "fitting recipes": "; ".join(fits) or "none",
-        "best recipe": fits[0] if fits else "none",
-    }
-    best = fits[0] if fits else "this decoder, this flow, scale 0.3"
+    told = {"recipes": str(len(numbers) // len(DIMS)), "fits": str(len(recipes_that_fit(numbers)))}
     named = {
-        "best": best,
         "scale 0.3": "this decoder, this flow, scale 0.3",
         "scale 1": "this decoder, this flow, scale 1",
         "exact flow": "this decoder, exact flow, scale 0.3",

@@ -129,13 +129,13 @@ def texts(numbers: Numbers) -> dict[str, str]:
         rows[-1].append(f"{100 * cases[-1]['cut straight']['mean']:.0f} %")
     head = ["recipe", "seeds that fold, range 1", "2", "4 half widths"]
     head += ["mean warp, range 1", "2", "4 half widths", "seeds cut straight, 4"]
+    plain = [numbers[f"plain, range {r}"]["warp"]["mean"] for r in RANGES]
     own = {"table": markdown_table(head, rows)}
+    own["warps, plain"] = ", ".join(f"{warp:.3f}" for warp in plain)
     for recipe in TEAR_RECIPES:
         case = numbers[f"{recipe}, range 0.8"]
         seeds = len(case["warp"]["seeds"])
         own[f"seeds that fold, {recipe}"] = f"{round(seeds * case['folds']['mean'])} of {seeds}"
-        warps = [numbers[f"{recipe}, range {r}"]["warp"]["mean"] for r in RANGES]
-        own[f"warps, {recipe}"] = ", ".join(f"{warp:.3f}" for warp in warps)
     return own
 
 

@@ -162,14 +162,15 @@ def test_figure_and_texts(tmp_path, monkeypatch):
     seeds = []
     for extra in (0.0, 0.2):
         seed = {f"{which}, {name}": x for which in cut.FLOWS for name, x in result.items()}
-        seed["learned, cut: right"] = seed["learned, uncut: right"] - np.full(7, extra)
+        seed["learned, posterior: ccw"] = seed["learned, uncut: ccw"] - np.full(7, extra)
         seeds.append(seed)
     runs = {f"d = {dim}, {prior}": seeds for prior in cut.PRIORS for dim in cut.DIMS}
     write_numbers(tmp_path, "cut", runs, 1)
     numbers, pictures, _ = read_numbers(tmp_path, "cut")
     assert len(cut.draw(numbers, pictures).get_axes()) == 4
     told = cut.texts(numbers)
-    assert told["d = 2, even: learned, right, cut"] == "-10.0 ± 10.0"
-    assert told["d = 2, even: exact, right, cut"] == "+0.0 ± 0.0"
-    assert told["d = 100, 80 % ccw: exact, px, cut"].startswith(("+0.0", "-0.0"))
+    assert told["d = 2, even: learned, ccw, cut"] == "-10.0 ± 10.0"
+    assert told["d = 2, even: learned, ccw, cut at 5"] == "-10.0 ± 10.0"
+    assert told["one cut, most"] == "10.0"
+    assert told["d = 2, even: exact, ccw, cut"].endswith("± 0.0")
     assert len(told["table"].splitlines()) == 2 + 8

@@ -350,4 +350,4 @@ def test_everything_is_kept_drawn_and_told(tiny, tmp_path):
         assert len(lines) <= 2 + 8 and len({line.count("|") for line in lines}) == 1
     share = 100 * first["state, learned"][20]
     assert told["state, d = 100, learned"].startswith(f"{share:.0f} %")
-    assert told["learned minus exact, d = 2"].endswith("± 0.0 points")
+    assert told["learned minus small steps, d = 2"].endswith("± 0.0 points")
