@@ -3,9 +3,10 @@
     python -m study.benchmark      # out/benchmark.json and .png; d = 2 and 100, five seeds
 
 For each dimension and seed `python sample.py` runs in an empty folder, as a user would run it, one
-run after the other on all cores; then the result is measured over 256 fresh first frames.
+run after the other. Its networks are kept, and then measured over 256 fresh first frames.
 """
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
 
-from analyze import BLUE, GREEN, SweepSettings, count_blobs
+from analyze import BLUE, GREEN, SweepSettings, count_blobs, measure
 from autoencoder import Autoencoder, AutoencoderSettings, evaluate
 from data import PIXEL, possible_orbits, random_stream, render
 from flow import FlowNetwork, FlowSettings, LatentSpace, loss_by_time, trained_flow
@@ -78,8 +79,9 @@ def quality(network: FlowNetwork, space: LatentSpace, n: int = 256) -> dict[str,
     return result | {"one square, worst step": min(one_square), "one square, end": one_square[-1]}
 
 
-def from_nothing(settings: FlowSettings) -> dict[str, Any]:
-    """Seconds that `python sample.py` takes in an empty folder, and quality()."""
+def seconds_from_nothing(settings: FlowSettings) -> float:
+    """Seconds that `python sample.py` takes in an empty folder. Its networks are kept in the folder of
+    these settings, unless there are some already."""
     names = ("embed_dim", "seed", "autoencoder_steps", "flow_steps")
     same = {name: getattr(settings, name) for name in names}
     options = [f"--{name.replace('_', '-')}={value}" for name, value in same.items()]
@@ -89,18 +91,29 @@ def from_nothing(settings: FlowSettings) -> dict[str, Any]:
         start = time.perf_counter()
         subprocess.run(line, cwd=folder, check=True, capture_output=True)
         seconds = time.perf_counter() - start
-        network, space = trained_flow(
-            FlowSettings(**same, checkpoint_dir=Path(folder) / "checkpoints")
-        )
-    return {"seconds to GIF": seconds} | quality(network, space)
+        settings.checkpoint_dir.mkdir(parents=True, exist_ok=True)
+        for network in (Path(folder) / "checkpoints").iterdir():
+            if not (settings.checkpoint_dir / network.name).exists():
+                shutil.copy(network, settings.checkpoint_dir)
+    return seconds
+
+
+def measure_quality(settings: FlowSettings) -> dict[str, Any]:
+    """quality() of the networks of these settings."""
+    return quality(*trained_flow(settings))
 
 
 def analysis(settings: SweepSettings) -> Runs:
-    """Time and quality of each seed."""
-    runs = {}
-    for dim in (2, 100):
-        jobs = tqdm(settings.flows(embed_dim=dim), desc=f"d = {dim}", unit="seed")
-        runs[f"d = {dim}"] = [from_nothing(job) for job in jobs]
+    """Time and quality of each seed. The times come first, one by one, with nothing beside them."""
+    cases = {f"d = {dim}": settings.flows(embed_dim=dim) for dim in (2, 100)}
+    seconds = {
+        case: [seconds_from_nothing(job) for job in tqdm(jobs, desc=case, unit="seed")]
+        for case, jobs in cases.items()
+    }
+    runs = measure(measure_quality, cases, settings.dask)
+    for case, seeds in runs.items():
+        for seed, time_taken in zip(seeds, seconds[case], strict=True):
+            seed["seconds to GIF"] = time_taken
     return runs
 
 

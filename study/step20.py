@@ -373,9 +373,8 @@ def analysis(settings: SweepSettings) -> Runs:
             for scale in SCALES:
                 cases[decoder, f"{scale:g}", dim] = flows(decoder, dim, scale)
         cases[plain, "as it comes", dim] = flows(plain, dim, AS_IT_COMES[dim])
-        for scale in (0.3, 1.0):
-            name = f"{plain}, MLP that predicts z, scale {scale:g}, d = {dim}"
-            z_mlps[name] = flows(plain, dim, scale)
+        name = f"{plain}, MLP that predicts z, scale 0.3, d = {dim}"
+        z_mlps[name] = flows(plain, dim, 0.3)
         name = f"{plain}, velocity MLP, 1024 wide, scale 0.3, d = {dim}"
         velocity_mlps[name] = flows(plain, dim, 0.3)
 

@@ -4,12 +4,13 @@
 
 The post finds a clean grid at range 0.2, a warped one at 0.4 and two sections at 0.8, once each,
 and suspects that the overlap of nearby images decides. Squares overlap the less, the larger range /
-half width is. Here is every recipe at these ranges, with 20 seeds at the largest (four times --seeds,
-so that rates can be told apart), and squares of half the size at half the range. A seed folds if any cell of its latent
+half width is. Here is every recipe at these ranges, with ten seeds at the largest (twice --seeds),
+where it is a matter of chance whether a plane folds. To tell the range from range / half width there
+are squares of half the size, too: at range 0.4, which is four of their half widths. A seed folds if any cell of its latent
 grid is turned over. It is "cut straight" if one straight line through the plane of true centres
-separates turned cells from others: two sections, one of them mirrored, as in the post's figure. With
-hard edges neighbours half a pixel apart, in the grid of range 0.2, look the same, and cells between
-them have no sign but by chance.
+separates turned cells from others: two sections, one of them mirrored, as in the post's figure.
+Squares with hard edges are there at the largest range alone, because in the denser grids neighbours
+less than a pixel apart look the same, and cells between them have no sign but by chance.
 """
 
 from dataclasses import replace
@@ -33,9 +34,10 @@ from autoencoder import AutoencoderSettings
 from data import grid_centers
 from study.question import Numbers, Pictures, Runs, command, markdown_table
 
-TEAR_RECIPES = RECIPES | {"plain, hard edges": {**RECIPES["plain"], "hard_edges": True}}
-SMALL_RECIPES = ("no blur", "plain")  # those that tear by themselves
 RANGES = (0.2, 0.4, 0.8)  # with a half width of 0.2, so range / half width is 1, 2, 4
+HARD_EDGES = {**RECIPES["plain"], "hard_edges": True}
+SMALL_RECIPES = ("no blur", "plain")  # those that tear by themselves
+SMALL = {"half_width": 0.1, "center_range": 0.4}  # range / half width is 4 again
 # What python -m study.pictures measures in the post's own figures: one seed each, fold 0, 0, 0.49
 POST_WARP = (0.012, 0.065, 0.310)
 
@@ -61,20 +63,18 @@ def measure_tearing(settings: AutoencoderSettings) -> dict[str, Any]:
 
 
 def analysis(settings: SweepSettings) -> Runs:
-    """Every recipe at three ranges, with four times as many seeds at the largest one, where it is a
-    matter of chance whether a plane folds; small squares for the two recipes that tear by themselves.
-    """
-    many = replace(settings, seeds=min(100, 4 * settings.seeds))
+    """Every recipe at three ranges, with twice as many seeds at the largest one; there hard edges, too;
+    and small squares for the two recipes that tear by themselves."""
+    many = replace(settings, seeds=min(100, 2 * settings.seeds))
     cases = {}
-    for recipe, changes in TEAR_RECIPES.items():
+    for recipe, changes in RECIPES.items():
         for center_range in RANGES:
             seeds = many if center_range == max(RANGES) else settings
             flows = seeds.flows(center_range=center_range, **changes)
             cases[f"{recipe}, range {center_range}"] = flows
+    cases["plain, hard edges, range 0.8"] = many.flows(center_range=0.8, **HARD_EDGES)
     for recipe in SMALL_RECIPES:
-        for half in (center_range / 2 for center_range in RANGES):
-            name = f"{recipe}, half width 0.1, range {half}"
-            cases[name] = settings.flows(center_range=half, half_width=0.1, **RECIPES[recipe])
+        cases[f"{recipe}, small squares, range 0.4"] = many.flows(**SMALL, **RECIPES[recipe])
     return measure(measure_tearing, cases, settings.dask)
 
 
@@ -82,23 +82,29 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     """Share of the seeds that fold, and every seed's warp, over range / half width."""
     figure = Figure((8.3, 5), layout="constrained")
     folding, warping = figure.subplots(1, 2)
-    colors = zip(TEAR_RECIPES, (BLUE, GREEN, ORANGE, RED), strict=True)
-    for i, (recipe, color) in enumerate(colors):
+
+    def draw_warps(case: dict[str, Any], x: float, **look: Any) -> None:
+        warps = case["warp"]["seeds"]
+        warping.plot([x] * len(warps), warps, ms=3, alpha=0.5, ls="", **look)
+
+    colors = {"no blur": BLUE, "blur": GREEN, "plain": ORANGE}
+    for i, (recipe, color) in enumerate(colors.items()):
         x = 1.05 ** (i - 1.5) * np.array([1, 2, 4])  # side by side: lines may coincide
         cases = [numbers[f"{recipe}, range {center_range}"] for center_range in RANGES]
         y = [case["folds"]["mean"] for case in cases]
-        hard = int("hard" in recipe)
-        label = recipe + hard * " (x: neighbours that look the same)"
-        folding.plot(x[hard:], y[hard:], "o-", color=color, label=label)
-        folding.plot(x[:hard], y[:hard], "x", color=color)
+        folding.plot(x, y, "o-", color=color, label=recipe)
         for at, case in zip(x, cases, strict=True):
-            warps = case["warp"]["seeds"]
-            warping.plot([at] * len(warps), warps, "o", ms=3, color=color, alpha=0.5)
-        if recipe in SMALL_RECIPES:
-            small = [numbers[f"{recipe}, half width 0.1, range {r / 2}"] for r in RANGES]
-            y = [case["folds"]["mean"] for case in small]
-            label = f"{recipe}, squares of half the size"
-            folding.plot(x, y, "s:", mfc="none", color=color, label=label)
+            draw_warps(case, at, color=color, marker="o")
+    for i, recipe in enumerate(SMALL_RECIPES):
+        case, x = numbers[f"{recipe}, small squares, range 0.4"], 4 * 1.05 ** (i + 1.5)
+        look = {"color": colors[recipe], "marker": "s", "mfc": "none"}
+        label = f"{recipe}, squares of half the size"
+        folding.plot(x, case["folds"]["mean"], ls="", label=label, **look)
+        draw_warps(case, x, **look)
+    case, x = numbers["plain, hard edges, range 0.8"], 4 * 1.05**3.5
+    folding.plot(x, case["folds"]["mean"], "X", color=RED, label="plain, hard edges")
+    draw_warps(case, x, color=RED, marker="X")
+
     folding.set(ylabel="share of the seeds that fold")
     folding.set_title("The less squares overlap, the more\nseeds fold; blur mostly prevents it")
     warping.plot([1, 2, 4], POST_WARP, "k*", ms=10)
@@ -109,34 +115,34 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
         plot.set_xticks([1, 2, 4], ["1", "2", "4"])
         plot.minorticks_off()
     warping.set_yticks([0.003, 0.01, 0.03, 0.1, 0.3], ["0.003", "0.01", "0.03", "0.1", "0.3"])
-    figure.legend(loc="outside lower center", ncols=2)
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 
 def texts(numbers: Numbers) -> dict[str, str]:
-    """A table with a row for each recipe; how many seeds fold; and the warps of plain."""
+    """A table with a row for each recipe; how many seeds fold at four half widths; and the warps of
+    plain."""
+    own = {}
     rows = []
-    for recipe in TEAR_RECIPES:
-        cases = [numbers[f"{recipe}, range {center_range}"] for center_range in RANGES]
-        rows.append([recipe, *(f"{100 * case['folds']['mean']:.0f} %" for case in cases)])
-        rows[-1] += [f"{case['warp']['mean']:.3f}" for case in cases]
-        rows[-1].append(f"{100 * cases[-1]['cut straight']['mean']:.0f} %")
+    recipes = {recipe: [f"{recipe}, range {r}" for r in RANGES] for recipe in RECIPES}
+    recipes["plain, hard edges"] = ["", "", "plain, hard edges, range 0.8"]
     for recipe in SMALL_RECIPES:
-        cases = [numbers[f"{recipe}, half width 0.1, range {r / 2}"] for r in RANGES]
-        rows.append([f"{recipe}, squares of half the size"])
-        rows[-1] += [f"{100 * case['folds']['mean']:.0f} %" for case in cases]
-        rows[-1] += [f"{case['warp']['mean']:.3f}" for case in cases]
-        rows[-1].append(f"{100 * cases[-1]['cut straight']['mean']:.0f} %")
+        name = f"{recipe}, squares of half the size"
+        recipes[name] = ["", "", f"{recipe}, small squares, range 0.4"]
+    for recipe, names in recipes.items():
+        cases = [numbers.get(name) for name in names]
+        seeds = len(numbers[names[-1]]["warp"]["seeds"])
+        folds = [f"{100 * case['folds']['mean']:.0f} %" if case else "–" for case in cases]
+        warps = [f"{case['warp']['mean']:.3f}" if case else "–" for case in cases]
+        cut = f"{100 * numbers[names[-1]]['cut straight']['mean']:.0f} %"
+        rows.append([recipe, *folds, *warps, cut])
+        folded = round(seeds * numbers[names[-1]]["folds"]["mean"])
+        own[f"seeds that fold, {recipe}"] = f"{folded} of {seeds}"
     head = ["recipe", "seeds that fold, range 1", "2", "4 half widths"]
     head += ["mean warp, range 1", "2", "4 half widths", "seeds cut straight, 4"]
-    plain = [numbers[f"plain, range {r}"]["warp"]["mean"] for r in RANGES]
-    own = {"table": markdown_table(head, rows)}
+    plain = [numbers[name]["warp"]["mean"] for name in recipes["plain"]]
     own["warps, plain"] = ", ".join(f"{warp:.3f}" for warp in plain)
-    for recipe in TEAR_RECIPES:
-        case = numbers[f"{recipe}, range 0.8"]
-        seeds = len(case["warp"]["seeds"])
-        own[f"seeds that fold, {recipe}"] = f"{round(seeds * case['folds']['mean'])} of {seeds}"
-    return own
+    return own | {"table": markdown_table(head, rows)}
 
 
 if __name__ == "__main__":
