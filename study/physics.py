@@ -457,7 +457,7 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     titles = {
         "outside": "Outwards coordinates go furthest,\nalso if written as 100 numbers",
         "inside": "Inwards the code\nin between, d = 8, goes furthest",
-        "gap": "A gap is bridged\nby all but plain, d = 2",
+        "gap": "In a gap videos are right,\nbut not all with plain, d = 2",
     }
     for plot, (hold_out, title) in zip(plots, titles.items(), strict=True):
         draw_errors(plot, numbers, hold_out)

@@ -11,9 +11,10 @@ import torch
 from conftest import ROOT
 from matplotlib.figure import Figure
 
-from analyze import SweepSettings
+from analyze import RECIPES, SweepSettings, over_seeds
+from autoencoder import AutoencoderSettings, checkpoint_path, restrict
 from data import FrameSettings, grid_centers, possible_orbits, random_first_centers, render
-from flow import FlowSettings, possible_futures, posterior, posterior_mean
+from flow import FlowSettings, possible_futures, posterior, posterior_mean, trained_flow
 from sample import Samples, centers_of_light
 from study import benchmark, commitment, measures, pages, pictures, representing, state, tearing
 from study.all import AllSettings
@@ -263,6 +264,42 @@ def test_quality_of_the_trained_flow(learned):
     assert 0.3 < told["learned: counter-clockwise"] < 0.7
     assert 0 < told["spread inside squares"] < 0.05
     assert 0 < told["mean squared error"] < 1e-3 and 0 < told["mean excess loss"] < 0.05
+
+
+def test_the_networks_of_a_timed_run_are_kept_but_replace_none(tmp_path):
+    settings = FlowSettings(
+        autoencoder_steps=1, flow_steps=1, seed=5, checkpoint_dir=tmp_path / "own"
+    )
+    assert benchmark.seconds_from_nothing(settings) > 0
+    autoencoder, flow = (
+        checkpoint_path(restrict(settings, AutoencoderSettings)),
+        checkpoint_path(settings),
+    )
+    assert sorted(settings.checkpoint_dir.iterdir()) == sorted([autoencoder, flow])
+    trained_flow(settings)  # they are those of these settings, or this would raise
+    flow.write_text("of someone else")
+    benchmark.seconds_from_nothing(settings)
+    assert flow.read_text() == "of someone else"
+
+
+def test_the_table_of_tearing():
+    def case(folds, cut, warp):
+        one_seed = {"folds": folds, "cut straight": cut, "warp": warp}
+        return over_seeds([one_seed, {"folds": 0.0, "cut straight": 0.0, "warp": warp}])
+
+    numbers = {f"{name}, range {r}": case(0.0, 0.0, r) for name in RECIPES for r in tearing.RANGES}
+    numbers["plain, range 0.8"] = case(1.0, 1.0, 0.5)
+    numbers["plain, hard edges, range 0.8"] = case(1.0, 0.0, 0.6)
+    for recipe in tearing.SMALL_RECIPES:
+        numbers[f"{recipe}, small squares, range 0.4"] = case(0.0, 0.0, 0.7)
+    told = tearing.texts(numbers)
+    assert told["seeds that fold, plain"] == "1 of 2" and told["seeds that fold, blur"] == "0 of 2"
+    assert told["warps, plain"] == "0.200, 0.400, 0.500"
+    rows = told["table"].splitlines()[2:]
+    assert rows[2] == "| plain | 0 % | 0 % | 50 % | 0.200 | 0.400 | 0.500 | 50 % |"
+    assert rows[3] == "| plain, hard edges | – | – | 50 % | – | – | 0.600 | 0 % |"
+    assert rows[4] == "| no blur, squares of half the size | – | – | 0 % | – | – | 0.700 | 0 % |"
+    assert isinstance(tearing.draw(numbers, {}), Figure)
 
 
 # ---------------------------------------------------------------------------------------------

@@ -357,7 +357,7 @@ def runs(monkeypatch):
 
 def test_the_cases(runs):
     result, measured = runs
-    assert len(result) == 7 * 5 + 2
+    assert len(result) == 6 * 5 + 1
     for name, (function, (settings, second)) in measured.items():
         code, hold_out = name.rsplit(", ", 1)
         assert (settings.seed, second.seed) == (0, 1)
@@ -372,7 +372,6 @@ def test_the_cases(runs):
         assert function is expected
         assert settings.embed_dim == (100 if "100" in code else 8 if "8" in code else 2)
         assert settings.plain == ("plain" in code)
-        assert settings.hidden_layers == (2 if "hidden" in code else 0)
         assert settings.latent_scale == pytest.approx(0.1414 if "narrow" in code else 1, abs=1e-3)
 
 
