@@ -215,7 +215,7 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
 
 
 def texts(numbers: Numbers) -> dict[str, str]:
-    """A table of the times, and what branches() shows at t_S and at twice t_S."""
+    """A table of the times, and some of them for the text."""
     rows = [
         [
             case,
@@ -231,6 +231,7 @@ def texts(numbers: Numbers) -> dict[str, str]:
     for case in ("d = 2", "d = 100"):
         time = numbers[case]["t_S"]["mean"]
         told |= {f"t_S, {case}": f"{time:.2f}", f"step of t_S, {case}": f"{STEPS * time:.0f}"}
+        told[f"half a bit, {case}"] = f"{numbers[case]['half a bit, learned']['mean']:.2f}"
     return told
 
 

@@ -456,7 +456,7 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     plots = curves.subplots(1, 3, sharey=True, width_ratios=[3, 3, 2])
     titles = {
         "outside": "Outwards coordinates go furthest,\nalso if written as 100 numbers",
-        "inside": "Inwards the code\nin between, d = 8, goes furthest",
+        "inside": "Inwards d = 8, in between,\ngoes furthest of these codes",
         "gap": "In a gap videos are right,\nbut not all with plain, d = 2",
     }
     for plot, (hold_out, title) in zip(plots, titles.items(), strict=True):
