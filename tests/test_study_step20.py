@@ -271,7 +271,7 @@ def fake_runs(monkeypatch) -> step20.Runs:
 def test_analysis_covers_the_recipes_and_all_can_be_told(monkeypatch):
     runs = fake_runs(monkeypatch)
     recipes = {case.rpartition(", d = ")[0] for case in runs}
-    assert len(recipes) == 2 * 2 * 5 + 2 + 2 + 1 and len(runs) == 2 * len(recipes)
+    assert len(recipes) == 2 * 2 * 5 + 2 + 1 + 1 and len(runs) == 2 * len(recipes)
     pictured = {case for case, seeds in runs.items() if "picture" in seeds[0]}
     assert pictured == {f"{recipe}, d = {dim}" for recipe in step20.PICTURED for dim in (2, 100)}
     numbers = {case: over_seeds(seeds) for case, seeds in runs.items()}
