@@ -3,7 +3,8 @@
     python -m study.benchmark      # out/benchmark.json and .png; d = 2 and 100, five seeds
 
 For each dimension and seed `python sample.py` runs in an empty folder, as a user would run it, one
-run after the other. Its networks are kept, and then measured over 256 fresh first frames.
+run after the other. Its networks are kept, unless there are some of these settings already, and then
+measured over 256 fresh first frames. (The same settings give the same networks, bit for bit.)
 """
 
 import shutil

@@ -9,8 +9,9 @@ where it is a matter of chance whether a plane folds. To tell the range from ran
 are squares of half the size, too: at range 0.4, which is four of their half widths. A seed folds if any cell of its latent
 grid is turned over. It is "cut straight" if one straight line through the plane of true centres
 separates turned cells from others: two sections, one of them mirrored, as in the post's figure.
-Squares with hard edges are there at the largest range alone, because in the denser grids neighbours
-less than a pixel apart look the same, and cells between them have no sign but by chance.
+Squares with hard edges are measured at the largest range alone. (In the grid of range 0.2 neighbours
+are half a pixel apart; with hard edges many look the same, and cells between them have no sign but by
+chance.)
 """
 
 from dataclasses import replace
@@ -125,6 +126,7 @@ def texts(numbers: Numbers) -> dict[str, str]:
     own = {}
     rows = []
     recipes = {recipe: [f"{recipe}, range {r}" for r in RANGES] for recipe in RECIPES}
+    # of the others only the last column was measured
     recipes["plain, hard edges"] = ["", "", "plain, hard edges, range 0.8"]
     for recipe in SMALL_RECIPES:
         name = f"{recipe}, squares of half the size"
