@@ -294,6 +294,7 @@ def test_the_table_of_tearing():
         numbers[f"{recipe}, small squares, range 0.4"] = case(0.0, 0.0, 0.7)
     told = tearing.texts(numbers)
     assert told["seeds that fold, plain"] == "1 of 2" and told["seeds that fold, blur"] == "0 of 2"
+    assert told["seeds that fold, plain, hard edges"] == "1 of 2"  # and none is cut straight
     assert told["warps, plain"] == "0.200, 0.400, 0.500"
     rows = told["table"].splitlines()[2:]
     assert rows[2] == "| plain | 0 % | 0 % | 50 % | 0.200 | 0.400 | 0.500 | 50 % |"
