@@ -1,32 +1,32 @@
 """Stage 5 of 5: counting squares, and looking at the latents of a grid of squares.
 
-    python analyze.py blobs                 # out/blobs.png and .json: squares per frame, step by step
-    python analyze.py geometry              # out/geometry.png and .json: the latent plane at d = 2
-    python analyze.py blobs --seeds 1       # a quick look: one seed in place of five
+    python analyze.py blobs              # out/blobs.png and .json: squares per frame, step by step
+    python analyze.py geometry           # out/geometry.png and .json: the latent plane at d = 2
+    python analyze.py blobs --seeds 1    # a quick look: one seed in place of five
 
 You need to have read sample.py.
 
-The post says two things that can be measured. First, with d = 2 there is always exactly one square, at
-every sampling step; with d = 100 there are several at intermediate steps. So we count the squares in
-each frame: bright pieces ("blobs") that hang together. One trap has to be avoided. The state of step 0
-is nothing but decoded noise. If the decoder draws one square whatever it is given, then "always one
-square" says something about the decoder and nothing about the flow. So decoded noise is what the later
-steps have to be compared with (in statistics, the null).
+The post says two things that can be measured. First, with d = 2 there is always exactly one square,
+at every sampling step; with d = 100 there are several at intermediate steps. So we count the
+squares in each frame: bright pieces ("blobs") that hang together. One trap has to be avoided. The
+state of step 0 is nothing but decoded noise. If the decoder draws one square whatever it is given,
+then "always one square" says something about the decoder and nothing about the flow. So decoded
+noise is what the later steps have to be compared with (in statistics, the null).
 
-Second, take a grid of squares and encode it with d = 2. One would expect that the latents form a grid
-again. The post finds that they do so if all centres lie in a small range; in a larger range the grid
-is warped, and in the largest torn. So we encode such a grid for three ranges of centres, and measure
-how far the latents are from a clean grid.
+Second, take a grid of squares and encode it with d = 2. One would expect that the latents form a
+grid again. The post finds that they do so if all centres lie in a small range; in a larger range
+the grid is warped, and in the largest torn. So we encode such a grid for three ranges of centres,
+and measure how far the latents are from a clean grid.
 
-A single trained network is an anecdote. So everything is done for five seeds, each with networks of its
-own. Networks that are missing are trained first, one on each core of the machine. The folder study/
-goes further, with the same tools.
+A single trained network is an anecdote. So everything is done for five seeds, each with networks of
+its own. Networks that are missing are trained first, one on each core of the machine. The folder
+study/ goes further, with the same tools.
 """
 
+import asyncio
 import contextlib
 import io
 import json
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -36,12 +36,19 @@ from typing import Annotated, Any
 import joblib
 import numpy as np
 import tyro
-from matplotlib.figure import Figure
 from scipy import ndimage
 from torch import Tensor
 from tqdm import tqdm
 
-from autoencoder import AutoencoderSettings, draw_latent_grid, encode_squares, trained_autoencoder
+from autoencoder import (
+    AutoencoderSettings,
+    checkpoint_path,
+    draw_latent_grid,
+    encode_squares,
+    note_edits,
+    shared_settings,
+    trained_autoencoder,
+)
 from data import (
     FRAME_SIZE,
     PIXEL,
@@ -49,13 +56,14 @@ from data import (
     check_range,
     draw_film_strip,
     grid_centers,
+    new_figure,
     random_stream,
-    replacing,
     run,
     write_figure,
+    write_file,
 )
 from flow import FlowSettings, trained_flow
-from sample import decode_videos, random_given_centers, sample
+from sample import decode_videos, learned_flow, random_given_centers, random_noise, sample
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart, too
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#888888"
@@ -75,17 +83,18 @@ class SweepSettings:
     """Training steps of each autoencoder."""
     flow_steps: int = FlowSettings.flow_steps
     """Training steps of each flow."""
+    retrain: bool = False
+    """Train the networks anew even if they are trained already."""
     dask: str | None = None
-    """Address of a Dask scheduler to work on, such as tcp://10.0.0.1:8786. It and its workers need
-    these files on their path, and the checkpoint folder."""
+    """Address of a Dask scheduler to work on, such as tcp://10.0.0.1:8786.
+    It and its workers need these files on their path, and the checkpoint folder."""
 
     def __post_init__(self) -> None:
         check_range(1, 100, seeds=self.seeds)
         self.flows()  # raises ValueError now, before any work, if one of the settings is bad
 
     def flows(self, **changes: Any) -> list[FlowSettings]:
-        """The settings of one flow for each seed, with these changes. (The geometry uses only what
-        they say of the autoencoder.)"""
+        """The settings of one flow for each seed, with these changes."""
         return [
             FlowSettings(
                 **{
@@ -93,6 +102,7 @@ class SweepSettings:
                     "checkpoint_dir": self.checkpoint_dir,
                     "autoencoder_steps": self.autoencoder_steps,
                     "flow_steps": self.flow_steps,
+                    "retrain": self.retrain,
                     **changes,
                 }
             )
@@ -100,20 +110,12 @@ class SweepSettings:
         ]
 
 
-@dataclass(frozen=True)
-class AnalyzeSettings(SweepSettings):
-    """What both analyses below share."""
-
-    retrain: bool = False
-    """Train the networks anew even if they are trained already."""
-
-
 # ---------------------------------------------------------------------------------------------
 # Blobs: how many squares does a frame show?
 
 
 @dataclass(frozen=True)
-class BlobsSettings(AnalyzeSettings):
+class BlobsSettings(SweepSettings):
     """Count the squares in every frame, at every sampling step."""
 
     dims: tuple[int, ...] = (2, 100)
@@ -170,7 +172,9 @@ def measure_blobs(settings: FlowSettings) -> dict[str, Any]:
     """
     network, space = trained_flow(settings)
     rng = random_stream(settings.seed, "counting")
-    samples = sample(network, space, random_given_centers(settings, 40, rng), rng)
+    given_centers = random_given_centers(settings, 40, rng)
+    flow = learned_flow(network, space, given_centers)
+    samples = sample(flow, random_noise(space, len(given_centers), rng))
 
     def shares(latents: Tensor) -> np.ndarray:
         counts = count_blobs(space.decode(latents).numpy())
@@ -178,7 +182,7 @@ def measure_blobs(settings: FlowSettings) -> dict[str, Any]:
             [(counts == 0).mean(), (counts == 1).mean(), (counts == 2).mean(), (counts > 2).mean()]
         )
 
-    given = samples.given_centers[:1].repeat(3, axis=0)
+    given = given_centers[:1].repeat(3, axis=0)
     return {
         "state": np.array([shares(state) for state in samples.states]),
         "posterior mean": np.array([shares(mean) for mean in samples.posterior_means]),
@@ -186,7 +190,7 @@ def measure_blobs(settings: FlowSettings) -> dict[str, Any]:
     }
 
 
-def draw_blobs(numbers: dict[str, Any], pictures: dict[str, np.ndarray]) -> Figure:
+def draw_blobs(numbers: dict[str, Any], pictures: dict[str, np.ndarray]) -> Any:
     """For each d the first video, and below it the shares of frames with 0, 1, 2, 3+ squares over
     the steps: means over the seeds, with a band of one standard deviation to either side.
 
@@ -196,7 +200,7 @@ def draw_blobs(numbers: dict[str, Any], pictures: dict[str, np.ndarray]) -> Figu
         pictures: d -> the state of one video at three steps, (3, 8, 51, 51).
     """
     kinds = {"no square": GREY, "1 square": BLUE, "2 squares": ORANGE, "3 or more": RED}
-    figure = Figure(figsize=(8.5, 5.5 * len(pictures)), layout="constrained")
+    figure = new_figure(8.5, 5.5 * len(pictures))
     for part, (dim, picture) in zip(
         figure.subfigures(len(pictures), squeeze=False)[:, 0], pictures.items(), strict=True
     ):
@@ -218,12 +222,11 @@ def draw_blobs(numbers: dict[str, Any], pictures: dict[str, np.ndarray]) -> Figu
     return figure
 
 
-def blobs(settings: BlobsSettings) -> tuple[dict[str, Any], Figure]:
-    """Count the squares for each d. (measure() and over_seeds() stand at the end of the file: the
-    first calls a function for each network, on all cores, the second averages over the seeds.)"""
-    cases = {
-        str(dim): settings.flows(embed_dim=dim, retrain=settings.retrain) for dim in settings.dims
-    }
+def blobs(settings: BlobsSettings) -> tuple[dict[str, Any], Any]:
+    """Count the squares for each d: the numbers, and a figure. (measure() and over_seeds() stand at
+    the end of the file: the first calls a function for each network, on all cores, the second
+    averages over the seeds.)"""
+    cases = {str(dim): settings.flows(embed_dim=dim) for dim in settings.dims}
     runs = measure(measure_blobs, cases, settings.dask)
     numbers = {dim: over_seeds(seeds) for dim, seeds in runs.items()}
     print("share of frames 1 to 7 with exactly one square (mean over the seeds)")
@@ -247,7 +250,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class GeometrySettings(AnalyzeSettings):
+class GeometrySettings(SweepSettings):
     """Look at the latents of a grid of squares, at d = 2 (only autoencoders are trained)."""
 
     ranges: tuple[float, ...] = (0.2, 0.4, 0.8)
@@ -264,9 +267,9 @@ class GeometrySettings(AnalyzeSettings):
 
 def cell_areas(latents: np.ndarray) -> np.ndarray:
     """Signed area of each cell of a grid of latents: (side, side, 2) -> (side - 1, side - 1). It is
-    half the cross product of the cell's two diagonals (in the unit square these are (1, 1) and (-1, 1),
-    and the area is 1), and its sign changes when the cell is turned over, as a sheet of paper is where
-    it is folded."""
+    half the cross product of the cell's two diagonals (in the unit square these are (1, 1) and
+    (-1, 1), and the area is 1), and its sign changes when the cell is turned over, as a sheet of
+    paper is where it is folded."""
     diagonal = latents[1:, 1:] - latents[:-1, :-1]
     other = latents[1:, :-1] - latents[:-1, 1:]
     return (diagonal[..., 0] * other[..., 1] - diagonal[..., 1] * other[..., 0]) / 2
@@ -277,9 +280,11 @@ def grid_measures(latents: np.ndarray, centers: np.ndarray) -> dict[str, float]:
 
     Returns:
         warp: 1 - R^2 of the best affine map from centres (side, side, 2) to latents. 0 means that
-            the latents are the centres themselves, up to rotation, scale and shear.
-        fold: the share of the cells that are turned over: those whose signed area has the sign that
-            fewer cells have, 0 to 0.5.
+            they are the centres themselves, but for an affine map: a shift, and a matrix that
+            rotates, reflects, scales or shears.
+        fold: the share of the cells that are turned over, 0 to 0.5. All areas have one sign where
+            the sheet lies flat, positive or negative. So the cells whose sign is the rarer one are
+            those that are turned over.
         tear: the longest edge of the grid over the median one, at least 1. Where the grid is torn,
             neighbours lie far apart.
     """
@@ -306,7 +311,7 @@ def measure_grid(settings: AutoencoderSettings) -> dict[str, Any]:
 
 def draw_geometry(
     numbers: dict[str, Any], pictures: dict[str, np.ndarray], ranges: Sequence[float]
-) -> Figure:
+) -> Any:
     """The latents of the grid for each recipe (down) and range (across), seed 0.
 
     Args:
@@ -314,7 +319,7 @@ def draw_geometry(
         pictures: recipe and range -> the latents of seed 0, (21, 21, 2).
         ranges: those of the columns.
     """
-    figure = Figure((max(2.77 * len(ranges), 4), 6.6), layout="constrained")
+    figure = new_figure(max(2.77 * len(ranges), 4), 6.6)
     title = "Latents of a grid of squares, seed 0\n(left of each two: coloured by x, right: by y)"
     figure.suptitle(title, fontsize=11)
     pairs = figure.subplots(len(RECIPES), 2 * len(ranges)).reshape(-1, 2)
@@ -326,12 +331,13 @@ def draw_geometry(
     return figure
 
 
-def geometry(settings: GeometrySettings) -> tuple[dict[str, Any], Figure]:
-    """Measure the latent grid for each recipe and range."""
+def geometry(settings: GeometrySettings) -> tuple[dict[str, Any], Any]:
+    """Measure the latent grid for each recipe and range: the numbers, and a figure."""
     cases = {
-        f"{recipe}, range {center_range}": settings.flows(
-            center_range=center_range, retrain=settings.retrain, **changes
-        )
+        f"{recipe}, range {center_range}": [
+            shared_settings(flow_settings, AutoencoderSettings)
+            for flow_settings in settings.flows(center_range=center_range, **changes)
+        ]
         for recipe, changes in RECIPES.items()
         for center_range in settings.ranges
     }
@@ -353,8 +359,8 @@ def geometry(settings: GeometrySettings) -> tuple[dict[str, Any], Figure]:
 def measure(
     function: Callable[[Any], dict[str, Any]], cases: dict[str, Any], dask: str | None
 ) -> dict[str, list[dict[str, Any]]]:
-    """Call a function on the settings of each network, on all cores or on a Dask cluster. (It trains
-    the networks that are missing.)
+    """Call a function on the settings of each network, on all cores or on a Dask cluster. (It
+    trains the networks that are missing.)
 
     Args:
         function: from the settings of one network to its results.
@@ -364,33 +370,39 @@ def measure(
         name -> a list of results, one for each seed.
     """
 
-    def quietly(job: Any) -> tuple[dict[str, Any], list[str]]:
-        """The results, and what was said about checkpoints of older code. All else that the job
-        prints is dropped: the progress bar below is enough."""
-        errors = io.StringIO()
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors):
-            result = function(job)
-        return result, [line for line in errors.getvalue().splitlines() if line[:5] == "note:"]
+    def quietly(job: Any) -> dict[str, Any]:
+        """The results. What the job prints is dropped: the progress bar below is enough."""
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            return function(job)
 
-    cluster: Any = contextlib.nullcontext()
-    if dask is not None:
-        from distributed import Client
+    jobs = [job for seeds in cases.values() for job in seeds]
+    for job in jobs:
+        if checkpoint_path(job).exists() and not job.retrain:
+            note_edits(job)
+    with dask_cluster(dask), joblib.parallel_config("dask" if dask else "loky", n_jobs=-1):
+        runs = joblib.Parallel(return_as="generator")(map(joblib.delayed(quietly), jobs))
+        results = iter(list(tqdm(runs, function.__name__, len(jobs), unit="network")))
+    return {name: [next(results) for _ in seeds] for name, seeds in cases.items()}
 
-        cluster = Client(dask, timeout=10)
-    jobs = [joblib.delayed(quietly)(job) for seeds in cases.values() for job in seeds]
-    with cluster, joblib.parallel_config("dask" if dask else "loky", n_jobs=-1):
-        runs = joblib.Parallel(return_as="generator")(jobs)
-        finished = list(tqdm(runs, function.__name__, len(jobs), unit="network"))
 
-    notes = sorted({line for _, lines in finished for line in lines})
-    if notes:
-        more = f" (and the same for {len(notes) - 1} more)" if len(notes) > 1 else ""
-        print(notes[0] + more, file=sys.stderr)
-    results, at = {}, 0
-    for name, seeds in cases.items():
-        results[name] = [result for result, _ in finished[at : at + len(seeds)]]
-        at += len(seeds)
-    return results
+def dask_cluster(address: str | None) -> Any:
+    """The cluster at this address, as a context manager; without an address, nothing. Raises
+    OSError within ten seconds if no scheduler answers there."""
+    if address is None:
+        return contextlib.nullcontext()
+    from distributed import Client, rpc
+
+    async def ask() -> None:
+        async with rpc(address) as found:
+            answer = await found.identity()
+        if answer["type"] != "Scheduler":
+            raise ValueError
+
+    try:  # Client() itself would wait without end if something else listens there
+        asyncio.run(asyncio.wait_for(ask(), timeout=8))
+    except Exception as problem:  # an address can be wrong in many ways
+        raise OSError(f"--dask {address}: no Dask scheduler answers there") from problem
+    return Client(address)
 
 
 def over_seeds(runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -406,8 +418,8 @@ def over_seeds(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def rounded(numbers: Any) -> Any:
-    """The same numbers with four significant digits, as lists in place of NumPy arrays: what JSON
-    can hold."""
+    """The same numbers with four significant digits, which is more than is told of any, and as
+    lists in place of NumPy arrays, which JSON doesn't know."""
     if isinstance(numbers, dict):
         return {name: rounded(value) for name, value in numbers.items()}
     if isinstance(numbers, np.ndarray | np.generic):
@@ -418,7 +430,7 @@ def rounded(numbers: Any) -> Any:
 
 
 def write(
-    analysis: Callable[[Any], tuple[dict[str, Any], Figure]], settings: SweepSettings, name: str
+    analysis: Callable[[Any], tuple[dict[str, Any], Any]], settings: SweepSettings, name: str
 ) -> None:
     """Run an analysis, and write its numbers, how long it took, and its figure."""
     settings.out_dir.mkdir(parents=True, exist_ok=True)
@@ -427,8 +439,8 @@ def write(
     numbers, figure = analysis(settings)
     minutes = (time.monotonic() - start) / 60
     numbers["cost"] = {"minutes": minutes, "cores": joblib.cpu_count()}
-    with replacing(settings.out_dir / f"{name}.json") as temporary:
-        temporary.write_text(json.dumps(rounded(numbers)) + "\n")
+    content = json.dumps(rounded(numbers)) + "\n"
+    write_file(settings.out_dir / f"{name}.json", content.encode())
     write_figure(settings.out_dir / f"{name}.png", figure)
     print(f"{settings.out_dir}/{name}.png and .json: {minutes:.1f} minutes")
 

@@ -8,40 +8,40 @@ You need to know what a convolution is, and how a PyTorch training loop looks.
 What it is for. A video model works on short descriptions of the frames, not on their 2601 pixels.
 A network, the encoder, turns a frame into d numbers, its latent. A second one, the decoder, turns
 these numbers back into a frame. They are trained together to give back the frame that went in. Two
-numbers would be enough here, since a frame is settled by the x and y of its square. But nothing says
-that the network has to choose x and y, and with d = 100 it has room for something else. What
+numbers would be enough here, since a frame is settled by the x and y of its square. But nothing
+says that the network has to choose x and y, and with d = 100 it has room for something else. What
 difference that makes to the video model is the question of the whole project.
 
-Two things are special here, and each can be switched off by an option:
+Two things are special here. Each can be switched off: the first by --plain, the second by --blur 0.
 
 The decoder starts out affine. Later the video model will be undecided between two frames, and it
-will hand the decoder the mean of their latents. What is drawn then is up to the decoder: both squares
-at half their brightness, say, or one square halfway between them. Ours starts as an affine map (a
-matrix and a shift) with a clip to [0, 1] behind it. Before the clip, the mean of two latents becomes
-the mean of their two frames, which shows both squares. The training bends the map only as far as it
-has to. At d = 100 that is not far. At d = 2 it is, for there the mean of two latents is itself the latent
-of a square somewhere between, and has to be drawn as that one square.
+will hand the decoder the mean of their latents. What is drawn then is up to the decoder: both
+squares at half their brightness, say, or one square halfway between them. Ours starts as an affine
+map (a matrix and a shift) with a clip to [0, 1] behind it. At first it draws nothing like a square.
+But such a map takes the mean of two latents to the mean of what it makes of each of them. So as
+long as the training leaves it affine, and it has learned to draw squares, it draws both of them.
+There are layers in it that can bend the map; they start at zero, and the training uses them only as
+far as it has to. At d = 100 that is not far. At d = 2 it is, for there the mean of two latents is
+itself the latent of a square somewhere between, and has to be drawn as that one square. (The layers
+that --hidden-layers adds bend the map from the start.)
 
 The training starts with blurred frames. Take a grid of squares and look where their latents lie in
 the plane, at d = 2: one expects a grid again, like a sheet of paper that was moved, turned, and
 perhaps bent. But squares that don't overlap look equally different, however far apart they are, and
 so the squared error doesn't say which of them are neighbours. The sheet can come out folded over or
-torn. Blurred squares overlap over longer distances. So the frames are blurred at first, and the blur
-fades.
+torn. Blurred squares overlap over longer distances. So the frames are blurred at first, and the
+blur fades.
 
-You will see a progress bar with the loss, the mean squared error of a pixel. It rises at first, since
-the frames get sharper and harder to draw, and then falls. The last line says how large the error is
-on frames that were not trained on, and how large that of a trivial answer would be.
+You will see a progress bar with the loss, the mean squared error of a pixel. It rises at first,
+since the frames get sharper and harder to draw, and then falls. The last line says how large the
+error is on frames that were not trained on, and how large that of a trivial answer would be.
 """
 
 import ast
 import io
 import itertools
-import pickle
 import sys
-import zipfile
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -54,20 +54,22 @@ from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
 from data import (
+    SOURCES,
     FrameSettings,
     check_output,
     check_range,
     grid_centers,
+    new_figure,
     random_stream,
     render,
-    replacing,
     run,
     write_figure,
+    write_file,
 )
 
-# These networks are so small that a second thread gains little, and costs much as soon as the machine
-# is busy with something else. With one thread the time doesn't depend on that, nor on the number of
-# cores; and the numbers that come out are the same on any number of cores.
+# These networks are so small that a second thread gains little, and costs much as soon as the
+# machine is busy with something else. With one thread the time doesn't depend on that, nor on the
+# number of cores; and the numbers that come out are the same on any number of cores.
 torch.set_num_threads(1)
 
 CHANNELS = 32  # of the feature maps
@@ -86,21 +88,22 @@ class AutoencoderSettings(FrameSettings):
     embed_dim: int = 2
     """Numbers per frame, d, 1 to 512."""
     plain: bool = False
-    """As a control, an ordinary recipe: activations throughout the decoder, PyTorch's usual first
-    weights, a learning rate of 0.003 and a weight decay of 0.01. (It leaves the blur as it is.)"""
+    """As a control, an ordinary network and optimizer. The decoder has activations throughout.
+    All first weights are PyTorch's usual ones, the learning rate is 0.003, the weight decay 0.01.
+    The blur is left as it is; --blur 0 takes it away."""
     hidden_layers: int = 0
     """Fully connected layers, 256 wide, added before the latent and again behind it, 0 to 8."""
     blur: float = 9.0
-    """Blur of the frames at the start of the training, in pixels, 0 to 25; it has gone after 60 %."""
+    """Blur of the frames at the start of the training, in pixels, 0 to 25; gone after 60 %."""
     autoencoder_steps: int = 460
     """Training steps of the autoencoder."""
     seed: int = 0
-    """Seed of the training (of this one, and of that of the flow in the next stage)."""
+    """Seed of all trainings."""
     checkpoint_dir: Path = Path("checkpoints")
     """Folder of the trained networks; it is made if it is missing."""
     retrain: bool = False
-    """Train anew even if a trained network is there already. (In later stages: an earlier stage, too,
-    if its code has changed.)"""
+    """Train anew even if a trained network is there already.
+    A network of an earlier stage is trained anew only if its code was edited since."""
     png: Path | None = None
     """Write a picture: frames and what the autoencoder makes of them."""
 
@@ -131,8 +134,9 @@ def fully_connected(widths: Sequence[int]) -> list[nn.Module]:
 class ResidualBlock(nn.Module):
     """x + conv(SiLU(conv(SiLU(x)))), on feature maps (n, 32, 7, 7).
 
-    Unless plain, the second convolution starts as zero. So at first the block passes x on unchanged,
-    and the training adds to it what it needs.
+    This is where the decoder can bend: SiLU isn't a straight line. But the second convolution
+    starts as zero (unless plain). So at first the block passes x on unchanged, and the training
+    adds to it what it needs.
     """
 
     def __init__(self, plain: bool) -> None:
@@ -167,8 +171,9 @@ class Autoencoder(nn.Module):
             nn.Flatten(),
             *fully_connected([features, *hidden, settings.embed_dim]),
         )
-        # There is no activation between the layers of the decoder (but for those that --hidden-layers
-        # adds), and its residual blocks start as the identity: so it starts out affine.
+        # There is no activation between the layers of the decoder (but for those that
+        # --hidden-layers adds), and its residual blocks start as the identity: so it starts out
+        # affine.
         activation = nn.SiLU if settings.plain else nn.Identity
         self.decoder = nn.Sequential(
             *fully_connected([settings.embed_dim, *hidden, features]),
@@ -178,8 +183,8 @@ class Autoencoder(nn.Module):
             nn.ConvTranspose2d(CHANNELS, CHANNELS, 3, stride=2, padding=1),  # 7 x 7 -> 13 x 13
             activation(),
             nn.Conv2d(CHANNELS, 16, 2, padding=1),  # 13 x 13 -> 14 x 14
-            # The 16 numbers of each of the 14 x 14 places become a patch of 4 x 4 pixels. That gives
-            # 56 x 56 pixels, a few more than a frame has; decode() cuts off the border.
+            # The 16 numbers of each of the 14 x 14 places become a patch of 4 x 4 pixels. That
+            # gives 56 x 56 pixels, a few more than a frame has; decode() cuts off the border.
             nn.PixelShuffle(4),
         )
 
@@ -220,8 +225,9 @@ def optimizer_and_schedule(
 ) -> tuple[torch.optim.AdamW, LambdaLR]:
     """AdamW (arXiv:1711.05101) with learning_rate_factor() as its schedule. The flow uses them
     too."""
-    # The second beta is less than the usual 0.999, which suits short trainings. (With 0.98 one of five
-    # trainings failed.) "fused" takes the whole step in one go, which is faster.
+    # The second beta is less than the usual 0.999, which suits short trainings. (With 0.98 one of
+    # five trainings failed.) fused=True takes the same steps, but updates all weights in a single
+    # pass over them, which is faster.
     optimizer = torch.optim.AdamW(
         model.parameters(), learning_rate, (0.9, 0.95), weight_decay=weight_decay, fused=True
     )
@@ -235,9 +241,9 @@ def train(settings: AutoencoderSettings) -> Autoencoder:
     model = Autoencoder(settings)
     steps = settings.autoencoder_steps
     learning_rate = 7e-3
-    # The weight decay grows with d, which was found by trying: at large d, with little decay, latents
-    # change less smoothly from one square to the next, and the flow fits them less well. Keep this in
-    # mind when you compare different d: the decay differs, too. (With --plain it doesn't.)
+    # The weight decay grows with d, which was found by trying: at large d, with little decay, the
+    # latents change less smoothly from one square to the next. Keep this in mind when you compare
+    # different d: the decay differs, too. (With --plain it doesn't.)
     weight_decay = min(1, 0.1 + 0.01 * settings.embed_dim)
     if settings.plain:
         learning_rate, weight_decay = 3e-3, 0.01
@@ -245,9 +251,11 @@ def train(settings: AutoencoderSettings) -> Autoencoder:
 
     progress = tqdm(range(steps), desc="autoencoder", unit="step")
     for step in progress:
-        # Blur and leak start large and fade over the first 60 % of the training. The blur falls as a
-        # square, so that wide blurs pass quickly and narrow ones slowly. The larger leak lets more
-        # of the gradient through as long as much is wrong; the error ends a tenth smaller with it.
+        # Blur and leak start large and fade over the first 60 % of the training. The blur falls as
+        # a square, so that wide blurs pass quickly and narrow ones slowly. The larger leak lets
+        # more of the gradient through as long as much is wrong; the error ends a tenth smaller with
+        # it. It has to fade, because a clip that leaks much hardly clips: the layers before it
+        # would have to hit 0 and 1 after all.
         fading = max(0.0, 1 - step / (0.6 * steps))  # from 1 to 0
         blur = settings.blur * fading**2
         leak = LEAK + EARLY_LEAK * fading
@@ -291,8 +299,8 @@ def encode_squares(model: Autoencoder, centers: np.ndarray, settings: FrameSetti
 
 
 def draw_latent_grid(plots: Sequence[Any], latents: np.ndarray) -> None:
-    """Draw the latents (side, side, 2) of a grid of squares into two matplotlib Axes: a dot for each
-    square, coloured by the square's true x on the left and by its true y on the right."""
+    """Draw the latents (side, side, 2) of a grid of squares into two matplotlib Axes: a dot for
+    each square, coloured by the square's true x on the left and by its true y on the right."""
     side = len(latents)
     for axis, plot in enumerate(plots):
         for i in range(side):  # the lines of the grid
@@ -307,15 +315,13 @@ def draw_latent_grid(plots: Sequence[Any], latents: np.ndarray) -> None:
 def write_reconstructions(path: Path, model: Autoencoder, settings: AutoencoderSettings) -> None:
     """Write a PNG: eight frames, what the autoencoder makes of them, and the difference. At d = 2
     also the latent plane: where a grid of 21 x 21 squares comes to lie in it."""
-    from matplotlib.figure import Figure  # here, because it takes as long as all the rest
-
     rng = random_stream(settings.seed, "autoencoder test")
     centers = rng.uniform(-settings.center_range, settings.center_range, (8, 2))
     frames = torch.from_numpy(render(centers, settings))
     decoded = model.decode(model.encode(frames))
     difference = (decoded - frames).abs()
     plane = settings.embed_dim == 2
-    figure = Figure(figsize=(9.5, 8 if plane else 4), layout="constrained")
+    figure = new_figure(9.5, 8 if plane else 4)
     top, *below = figure.subfigures(1 + plane, 1, squeeze=False)[:, 0]
     top.suptitle(f"d = {settings.embed_dim}: frames, and what is left of them")
     plots = top.subplots(3, 8)
@@ -326,7 +332,7 @@ def write_reconstructions(path: Path, model: Autoencoder, settings: AutoencoderS
             "difference": difference[i].numpy(),
         }
         for plot, (name, image) in zip(plots[:, i], rows.items(), strict=True):
-            plot.imshow(image, cmap="gray", vmin=0, vmax=1)
+            plot.imshow(image, cmap="gray", vmin=0, vmax=1, origin="upper")
             plot.set(xticks=[], yticks=[])
             if i == 0:
                 plot.set_ylabel(name)
@@ -341,55 +347,19 @@ def write_reconstructions(path: Path, model: Autoencoder, settings: AutoencoderS
 # ---------------------------------------------------------------------------------------------
 # Plumbing, from here on: checkpoints and the command line. A first reading can skip it.
 #
-# A trained network is kept in a file, so that the next command finds it. The file holds the settings
-# and the code that the network was trained with. If the settings aren't those of the command, it is
-# refused; if the code has been changed since, the command says so and goes on.
+# A trained network is kept in a file, a checkpoint, so that the next command finds it. This stage
+# and the next use it in three steps:
+#
+#     if needs_training(settings):
+#         ... train ...
+#         save_checkpoint(settings, ...)
+#     checkpoint = load_checkpoint(settings)
+#
+# The file holds the settings and the source files that the network was trained with. With other
+# settings it is refused. If a source file was edited since, the command says so and goes on.
 
+SOURCES["autoencoder.py"] = Path(__file__).read_text(encoding="utf-8")
 NOT_TRAINED_WITH = ("checkpoint_dir", "retrain", "png")  # settings that don't change the network
-
-
-def training_code(*stages: str) -> dict[str, str]:
-    """The code that the trainings of these stages run through.
-
-    It begins with their functions train() and follows each name that stands there to where it is
-    defined, in the same file or in an earlier one, and so on. A change of a picture doesn't count,
-    nor of a comment or docstring. (The settings are left out: their values are compared. Not followed
-    are names from files that aren't stages, and what a file does beside defining things.)
-
-    Returns:
-        The place of each function, class and constant ("LEAK in autoencoder.py") -> its source.
-    """
-    files = ["data", "autoencoder", "flow"]
-    definitions: dict[tuple[str, str], ast.stmt] = {}  # (file, name) -> where it is defined
-    for file in files:
-        text = Path(__file__).with_name(f"{file}.py").read_text(encoding="utf-8")
-        for statement in ast.parse(text).body:
-            if isinstance(statement, ast.FunctionDef | ast.ClassDef):
-                definitions[file, statement.name] = statement
-            elif isinstance(statement, ast.Assign | ast.AnnAssign):  # a constant, or several
-                for node in ast.walk(statement):
-                    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                        definitions[file, node.id] = statement
-
-    code: dict[str, str] = {}
-    to_visit = [(stage, "train") for stage in stages]
-    while to_visit:
-        user, name = to_visit.pop()
-        # in the file that uses the name, or else in the nearest one before it
-        for file in reversed(files[: files.index(user) + 1]):
-            place = f"{name} in {file}.py"
-            if (file, name) not in definitions or name.endswith("Settings"):
-                continue
-            if place not in code:
-                statement = definitions[file, name]
-                for node in ast.walk(statement):
-                    if isinstance(node, ast.Name):
-                        to_visit.append((file, node.id))
-                    if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
-                        del node.body[0]
-                code[place] = ast.unparse(statement)
-            break
-    return code
 
 
 def checkpoint_path(settings: AutoencoderSettings) -> Path:
@@ -405,84 +375,60 @@ def checkpoint_path(settings: AutoencoderSettings) -> Path:
     return settings.checkpoint_dir / f"{name}.pt"
 
 
-def identity(settings: AutoencoderSettings) -> dict[str, Any]:
-    """The settings that a network was trained with."""
-    return {name: x for name, x in asdict(settings).items() if name not in NOT_TRAINED_WITH}
-
-
-def restrict(settings: Any, settings_type: Any) -> Any:
+def shared_settings(settings: Any, settings_type: Any) -> Any:
     """The settings of an earlier stage: those of a later one that the earlier one has too."""
     names = [field.name for field in fields(settings_type)]
     return settings_type(**{name: getattr(settings, name) for name in names})
 
 
-def read_checkpoint(settings: AutoencoderSettings) -> dict[str, Any]:
+def training_settings(settings: AutoencoderSettings) -> dict[str, Any]:
+    """The settings that make a difference to the trained network."""
+    return {name: x for name, x in asdict(settings).items() if name not in NOT_TRAINED_WITH}
+
+
+def needs_training(settings: AutoencoderSettings) -> bool:
+    """Whether the network of these settings has to be trained, because it is missing or because of
+    retrain. Says so; and if it is there, says which files were edited since. Raises OSError if it
+    couldn't be written afterwards, or can't be read now."""
+    path = checkpoint_path(settings)
+    if path.exists() and not settings.retrain:
+        note_edits(settings)
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    check_output(path, ".pt")
+    print(f"{path} is {'trained anew' if path.exists() else 'missing: training it'}")
+    return True
+
+
+def save_checkpoint(
+    settings: AutoencoderSettings, sources: list[dict[str, str]], content: dict[str, Any]
+) -> None:
+    """Keep what was trained with these settings: the content (tensors and dicts of tensors;
+    "weights" are the network's) and, for each training that went into it, the sources of the files
+    that it ran through. Raises FloatingPointError, and writes nothing, if the training diverged;
+    OSError if the file can't be written."""
+    path = checkpoint_path(settings)
+    if not all(weight.isfinite().all() for weight in content["weights"].values()):
+        raise FloatingPointError(f"the training diverged; {path} is not written")
+    buffer = io.BytesIO()
+    torch.save({"settings": training_settings(settings), "sources": sources} | content, buffer)
+    write_file(path, buffer.getvalue())
+
+
+def load_checkpoint(settings: AutoencoderSettings) -> dict[str, Any]:
     """Read the checkpoint of these settings: as data, never as code that could run. Raises OSError
-    if it can't be read, is damaged, isn't a checkpoint, or has other settings."""
+    if it can't be read, isn't a checkpoint, or has other settings."""
     path = checkpoint_path(settings)
     try:
-        with zipfile.ZipFile(path) as archive:  # a .pt file is a zip archive with check sums
-            whole = archive.testzip() is None
-        checkpoint = torch.load(path, weights_only=True) if whole else None
-    except (zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, RuntimeError, ValueError):
-        checkpoint = None
-    if not isinstance(checkpoint, dict) or checkpoint.get("settings") != identity(settings):
+        checkpoint = torch.load(path, weights_only=True)
+        if checkpoint["settings"] != training_settings(settings) or not checkpoint["sources"]:
+            raise ValueError
+    except Exception as problem:  # torch raises many kinds if a file isn't what it should be
         raise OSError(
-            f"{path} is damaged, or was made with other settings (perhaps with other defaults) or by "
-            "another version; delete it, or let --retrain write over it"
-        )
+            f"{path} can't be read, or was made with other settings (perhaps with other defaults) "
+            "or by another version; delete it, or let --retrain write over it"
+        ) from problem
     return checkpoint
-
-
-def load_or_make(
-    settings: AutoencoderSettings, code: dict[str, str], make: Callable[[], dict[str, Any]]
-) -> dict[str, Any]:
-    """Read the checkpoint of these settings; if it is missing, or with retrain, make it first.
-
-    Args:
-        settings: of this stage.
-        code: training_code(), today's.
-        make: gives what is to be kept: tensors, dicts of tensors ("weights"), and "code" if a part
-            of it was trained by other code than today's.
-
-    Raises:
-        OSError: read_checkpoint() does, or it can't be written.
-        FloatingPointError: the training diverged. Nothing is written then.
-    """
-    path = checkpoint_path(settings)
-    if settings.retrain or not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        check_output(path, ".pt")
-        print(f"{path} is {'trained anew' if path.exists() else 'missing: training it'}")
-        checkpoint = {"settings": identity(settings), "code": code} | make()
-        if not all(weight.isfinite().all() for weight in checkpoint["weights"].values()):
-            raise FloatingPointError(f"the training diverged; {path} is not written")
-        buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
-        with replacing(path) as temporary:
-            temporary.write_bytes(buffer.getvalue())
-        return read_checkpoint(settings)
-
-    checkpoint = read_checkpoint(settings)
-    trained_by = checkpoint["code"]
-    changed = [place for place in code | trained_by if code.get(place) != trained_by.get(place)]
-    if changed:
-        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-        print(
-            f"note: {path} was trained before a change of {changed[0]}{more}; "
-            "--retrain trains it anew",
-            file=sys.stderr,
-        )
-    return checkpoint
-
-
-def is_stale(settings: AutoencoderSettings) -> bool:
-    """Whether the autoencoder of these settings is missing, can't be read, or was trained by other
-    code than today's."""
-    try:
-        return read_checkpoint(settings)["code"] != training_code("autoencoder")
-    except OSError:
-        return True
 
 
 def load_weights(module: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
@@ -493,14 +439,51 @@ def load_weights(module: nn.Module, weights: dict[str, Tensor], path: Path) -> N
         raise OSError(f"{path} doesn't fit today's code; --retrain trains it anew") from None
 
 
+def code_of(source: str) -> str:
+    """A source file without its comments and docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            node.value = ast.Constant(None)
+    return ast.unparse(tree)
+
+
+def edited_files(settings: AutoencoderSettings) -> list[str]:
+    """The files whose code isn't the one any more that the network of these settings was trained
+    with. Raises OSError as load_checkpoint() does."""
+    edited = set()
+    for sources in load_checkpoint(settings)["sources"]:
+        for file, source in sources.items():
+            if source != SOURCES[file] and code_of(source) != code_of(SOURCES[file]):
+                edited.add(file)
+    return sorted(edited)
+
+
+def note_edits(settings: AutoencoderSettings) -> None:
+    """Say in one line if the network of these settings was trained with other code."""
+    if files := " and ".join(edited_files(settings)):
+        path = checkpoint_path(settings)
+        note = f"note: {files} edited since {path} was trained; --retrain trains it anew"
+        print(note, file=sys.stderr)
+
+
+def is_current(settings: AutoencoderSettings) -> bool:
+    """Whether the network of these settings is there and was trained with today's code."""
+    try:
+        return not edited_files(settings)
+    except OSError:
+        return False
+
+
 def trained_autoencoder(settings: AutoencoderSettings) -> Autoencoder:
     """The autoencoder of these settings. It is trained now if it is missing. Raises as
-    load_or_make() and load_weights() do."""
-    settings = restrict(settings, AutoencoderSettings)
-    code = training_code("autoencoder")
-    checkpoint = load_or_make(settings, code, lambda: {"weights": train(settings).state_dict()})
+    needs_training(), save_checkpoint(), load_checkpoint() and load_weights() do."""
+    settings = shared_settings(settings, AutoencoderSettings)
+    if needs_training(settings):
+        sources = {file: SOURCES[file] for file in ("data.py", "autoencoder.py")}
+        save_checkpoint(settings, [sources], {"weights": train(settings).state_dict()})
     model = Autoencoder(settings)
-    load_weights(model, checkpoint["weights"], checkpoint_path(settings))
+    load_weights(model, load_checkpoint(settings)["weights"], checkpoint_path(settings))
     return model
 
 

@@ -15,7 +15,8 @@ where it starts are random, and so is the direction.
 Look at the first frame, and you know the circle (the square is on it, and its middle is the middle
 of the picture) and the place. What you cannot know is the direction. So there are just two videos
 that begin with this frame, and every question about what a model expects becomes a question about
-one coin.
+one coin. Only one frame can be told without it: frame 4, half a circle later, shows the square
+opposite to where it began, in both videos.
 
 The five files, each of which uses the ones before it:
 
@@ -26,13 +27,13 @@ The five files, each of which uses the ones before it:
     analyze.py        counts squares, and maps the latents of a whole grid of squares
 """
 
+import io
 import math
+import os
 import secrets
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,8 @@ import numpy as np
 import tyro
 from scipy.ndimage import gaussian_filter1d
 
-# A frame is a 51 x 51 picture of the plane. x grows to the right and y grows upwards, and the centres
-# of the outermost pixels lie at -1 and 1. So neighbouring pixel centres are 0.04 apart.
+# A frame is a 51 x 51 picture of the plane. x grows to the right and y grows upwards, and the
+# centres of the outermost pixels lie at -1 and 1. So neighbouring pixel centres are 0.04 apart.
 FRAME_SIZE = 51
 PIXEL = 2 / (FRAME_SIZE - 1)
 PIXEL_CENTERS = np.linspace(-1, 1, FRAME_SIZE)
@@ -100,8 +101,8 @@ def render(
     Args:
         centers: (..., 2), the x and y of each centre, in [-1, 1].
         settings: what the square looks like.
-        blur: standard deviation of a Gaussian blur, in pixels. (Only the autoencoder's training uses
-            it; autoencoder.py says what for.) Light that is blurred over the border is lost.
+        blur: standard deviation of a Gaussian blur, in pixels. (Only the autoencoder's training
+            uses it; autoencoder.py says what for.) Light that is blurred over the border is lost.
 
     Returns:
         Frames (..., 51, 51), float32 in [0, 1]. The first row is the top of the picture, y = 1.
@@ -169,15 +170,16 @@ def random_first_centers(
     unseen_radii: tuple[float, float] | None = None,
 ) -> np.ndarray:
     """Centres (n, 2) of n first frames. The radius of the circle is uniform in [center_range / 4,
-    center_range], and the angle is uniform. No radius lies between the two of unseen_radii: so one
-    can find out later what a flow makes of circles that it was never trained on."""
+    center_range], and the angle is uniform. No radius lies between the two of unseen_radii, which
+    lie in that range: so one can find out later what a flow makes of circles that it was never
+    trained on."""
     smallest, largest = center_range / 4, center_range
     if unseen_radii is None:
         radius = rng.uniform(smallest, largest, n)
     else:
-        # Draw from a range that is shorter by the band that is left out, and let the radii that fall
-        # into the band or beyond it jump over it.
-        low, high = np.clip(unseen_radii, smallest, largest)
+        # Cut the band out and push what lies beyond it together: the range is shorter by the band's
+        # width. Draw from that range. Then push the radii from `low` on apart again, by that width.
+        low, high = unseen_radii
         radius = rng.uniform(smallest, largest - (high - low), n)
         radius[radius >= low] += high - low
     angle = rng.uniform(0, 2 * np.pi, n)
@@ -194,7 +196,8 @@ def grid_centers(center_range: float, side: int = 21) -> np.ndarray:
 # ---------------------------------------------------------------------------------------------
 # Which turns a video may take
 #
-# They are named as on the command line: --turns 1 1 1 -1 is counter-clockwise in three of four videos.
+# They are named as on the command line: with --turns 1 1 1 -1, three videos in four run
+# counter-clockwise.
 
 
 def distinct_turns(turns: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -214,30 +217,50 @@ def turn_name(turn: int) -> str:
     return f"{degrees:g}° {'counter-clockwise' if turn > 0 else 'clockwise'}"
 
 
-def simplest_turns(turns: Sequence[int]) -> tuple[int, ...]:
-    """The shortest way to name the same turns with the same probabilities, in a fixed order: (-1, 1)
-    and (1, 1, -1, -1) both give (1, -1). Raises ValueError if a turn isn't one of -3, ..., 4
-    (-4 would be the same as 4)."""
-    if not turns:
-        raise ValueError("--turns needs at least one turn")
+def ordered_turns(turns: Sequence[int]) -> tuple[int, ...]:
+    """The same turns in a fixed order, 0, 1, -1, 2, -2, 3, -3, 4. Raises ValueError if a turn isn't
+    one of these (-4 would be the same as 4), or if there are none or more than 50."""
+    if not 1 <= len(turns) <= 50:  # they will be part of a file's name
+        raise ValueError(f"--turns needs 1 to 50 turns, not {len(turns)}")
     for turn in turns:
         check_range(1 - NUM_FRAMES // 2, NUM_FRAMES // 2, turns=turn)
-    times = Counter(turns)
-    common = math.gcd(*times.values())
-    in_order = sorted(times, key=lambda turn: (abs(turn), -turn))  # 0, 1, -1, 2, -2, 3, -3, 4
-    simplest = [turn for turn in in_order for _ in range(times[turn] // common)]
-    if len(simplest) > 50:  # they will be part of a file's name
-        raise ValueError("--turns needs more than 50 turns for these probabilities")
-    return tuple(simplest)
+    return tuple(sorted(turns, key=lambda turn: (abs(turn), -turn)))
+
+
+# ---------------------------------------------------------------------------------------------
+# Random videos
+
+
+def random_videos(
+    first_centers: np.ndarray, turns: np.ndarray, probability: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Send the square of each first frame on its way, with a turn that is drawn at random.
+
+    Args:
+        first_centers: (n, 2), centres in frame 0.
+        turns, probability: (k,), the possible turns and how probable each is, as distinct_turns()
+            gives them.
+
+    Returns:
+        The centres of the squares, (n, 8, 2); and which of the k turns each video takes, integers
+        (n,) from 0 to k - 1.
+    """
+    n = len(first_centers)
+    taken = rng.choice(len(turns), size=n, p=probability)
+    return possible_orbits(first_centers, turns)[np.arange(n), taken], taken
 
 
 # ---------------------------------------------------------------------------------------------
 # Plumbing, from here on: random numbers, pictures, files, and the command line, for all stages. A
 # first reading can skip it.
 
+# The text of each stage's file, taken when Python imports it. autoencoder.py keeps it with each
+# network: so one can tell later whether the network was trained by the code that is there now.
+SOURCES = {"data.py": Path(__file__).read_text(encoding="utf-8")}
 
-# Who draws random numbers, and from which stream. With the same seed, different streams give different
-# numbers, so that (for example) a flow is never tested on the circles that it was trained on.
+# Who draws random numbers, and from which stream. With the same seed, different streams give
+# different numbers, so that (for example) a flow is never tested on the circles that it was trained
+# on.
 STREAMS = {
     "autoencoder training": 1,  # autoencoder.py
     "autoencoder test": 6,
@@ -245,12 +268,6 @@ STREAMS = {
     "flow test": 3,
     "sampling": 4,  # sample.py
     "counting": 5,  # analyze.py
-    "calibration": 7,  # and the questions of study/
-    "midpoints": 8,
-    "commitment": 9,
-    "flatness": 10,
-    "benchmark": 11,
-    "branches": 13,
 }
 
 
@@ -259,27 +276,35 @@ def random_stream(seed: int, purpose: str) -> np.random.Generator:
     return np.random.default_rng((seed, STREAMS[purpose]))
 
 
+def temporary_path(path: Path) -> Path:
+    """A name beside this one under which a file is written at first."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+
+
 def check_output(path: Path | None, suffix: str) -> None:
     """Raise OSError unless a file of this kind can be written there (or none is asked for). We find
     out by trying, and before the work rather than after it."""
     if path is None:
         return
-    if path.suffix.lower() != suffix or path.is_dir():
-        raise OSError(f"{path} must be the name of a {suffix} file")
+    temporary = temporary_path(path)
     try:
-        tempfile.TemporaryFile(dir=path.parent).close()
+        temporary.touch()
+        temporary.unlink()
     except OSError as problem:
         raise OSError(f"{path} can't be written: {problem.strerror}") from None
+    if path.suffix.lower() != suffix or path.is_dir():
+        raise OSError(f"{path} must be the name of a {suffix} file")
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Write a file whole or not at all: yields the path of a temporary file in the same folder,
-    which replaces `path` at the end. If something interrupts the writing, an older file stays."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: it gets its name when all of it has been written. If that
+    is interrupted, an older file of this name stays. Raises OSError if it can't be written."""
+    temporary = temporary_path(path)
     try:
-        yield temporary
+        temporary.write_bytes(content)
         temporary.replace(path)
+    except OSError as problem:
+        raise OSError(f"{path} can't be written: {problem.strerror}") from None
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -310,15 +335,24 @@ def write_gif(path: Path, videos: np.ndarray) -> None:
     drawn as 3 x 3."""
     images = tile(videos, across=math.ceil(math.sqrt(len(videos))))
     enlarged = images.repeat(3, axis=-1).repeat(3, axis=-2)
-    with replacing(path) as temporary:
-        iio.imwrite(temporary, enlarged, extension=".gif", duration=250, loop=0)
+    write_file(path, iio.imwrite("<bytes>", enlarged, extension=".gif", duration=250, loop=0))
+
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty matplotlib Figure of this size in inches. It looks the same whatever the settings in
+    somebody's matplotlibrc are, for they are reset to matplotlib's own."""
+    import matplotlib  # here, because importing it takes as long as all the rest
+    from matplotlib.figure import Figure
+
+    matplotlib.rcdefaults()
+    return Figure((width, height), layout="constrained")
 
 
 def draw_film_strip(plot: Any, rows: np.ndarray, labels: Sequence[str], title: str) -> None:
     """Draw videos (rows, 8, 51, 51), in about [0, 1], one below the other into a matplotlib Axes,
     the frames from left to right. Each row has a label."""
     image = tile(rows.reshape(-1, FRAME_SIZE, FRAME_SIZE), across=NUM_FRAMES)
-    plot.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    plot.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest", origin="upper")
     cell = FRAME_SIZE + 1
     plot.set_xticks(
         [cell * (i + 0.5) for i in range(NUM_FRAMES)], [f"frame {i}" for i in range(NUM_FRAMES)]
@@ -330,14 +364,17 @@ def draw_film_strip(plot: Any, rows: np.ndarray, labels: Sequence[str], title: s
 
 def write_figure(path: Path, figure: Any) -> None:
     """Write a matplotlib Figure as a PNG."""
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=100)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100)
+    write_file(path, buffer.getvalue())
 
 
 def run(main: Callable[[Any], None], settings_type: Any) -> None:
-    """Call main with the settings of the command line. tyro reports bad settings itself. A file that
-    can't be used, a missing package or a training that diverged is one line, and the exit status is
-    2; after Ctrl-C it is 130. An error in the code keeps its traceback."""
+    """Call main with the settings of the command line. tyro reports bad settings itself. A file
+    that can't be used, a missing package or a training that diverged is one line, and the exit
+    status is 2; after Ctrl-C it is 130. An error in the code keeps its traceback."""
+    # Pictures are only written to files. What a notebook would show them with may not exist here.
+    os.environ["MPLBACKEND"] = "agg"
     try:
         main(tyro.cli(settings_type))
     except KeyboardInterrupt:
@@ -353,8 +390,8 @@ class DataSettings(FrameSettings):
     """Write videos of the kind that the models are trained on."""
 
     turns: tuple[int, ...] = (1, -1)
-    """Turns that a video may take, in eighths of a circle per frame, -3 to 4; counter-clockwise is
-    positive. Naming one twice makes it twice as probable."""
+    """Turns that a video may take, in eighths of a circle per frame, -3 to 4, at most 50.
+    Counter-clockwise is positive. Naming a turn twice makes it twice as probable."""
     gif: Path = Path("data.gif")
     """Where to write sixteen looping videos."""
     png: Path | None = None
@@ -362,20 +399,18 @@ class DataSettings(FrameSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "turns", simplest_turns(self.turns))  # the class is frozen
+        object.__setattr__(self, "turns", ordered_turns(self.turns))  # the class is frozen
         check_output(self.gif, ".gif")
         check_output(self.png, ".png")
 
 
 def write_futures(settings: DataSettings) -> None:
     """Write one first frame and all videos that begin with it as a PNG."""
-    from matplotlib.figure import Figure  # here, because it takes as long as all the rest
-
     assert settings.png is not None
     turns, _ = distinct_turns(settings.turns)
     first_center = np.array([[0.65, 0.4]]) * settings.center_range
     videos = render(possible_orbits(first_center, turns)[0], settings)  # (turns, 8, 51, 51)
-    figure = Figure(figsize=(9.5, 0.9 + len(turns)), layout="constrained")
+    figure = new_figure(9.5, 0.9 + len(turns))
     labels = [turn_name(turn) for turn in turns]
     title = f"One frame 0, and the {len(turns)} possible videos that begin with it"
     draw_film_strip(figure.subplots(), videos, labels, title)
@@ -387,9 +422,8 @@ def main(settings: DataSettings) -> None:
     n = 16
     rng = np.random.default_rng(0)
     turns, probability = distinct_turns(settings.turns)
-    orbits = possible_orbits(random_first_centers(n, rng, settings.center_range), turns)
-    taken = rng.choice(len(turns), size=n, p=probability)
-    centers = orbits[np.arange(n), taken]  # (n, 8, 2)
+    first_centers = random_first_centers(n, rng, settings.center_range)
+    centers, _ = random_videos(first_centers, turns, probability, rng)  # (n, 8, 2)
     write_gif(settings.gif, render(centers, settings))
     names = " or ".join(turn_name(turn) for turn in turns)
     print(f"{settings.gif} shows {n} videos of {NUM_FRAMES} frames. From frame to frame: {names}.")

@@ -1,28 +1,31 @@
 """Stage 4 of 5: sampling. It generates videos from first frames, and shows the steps on the way.
 
-    python sample.py --gif out.gif                      # videos; trains first what is missing
-    python sample.py --embed-dim 100 --png strip.png    # one video at steps 0, 20 and 50 of 50
-    python sample.py --steps-gif steps.gif              # the same video over all of its steps
+    python sample.py --gif out.gif            # sixteen videos; trains first what is missing
+    python sample.py --png strip.png          # the first of them, at steps 0, 20 and 50 of 50
+    python sample.py --steps-gif steps.gif    # the same one, over all of its steps
+
+With --embed-dim 100 behind each of them the finished videos look the same, and the steps don't.
 
 You need to have read flow.py: it explains where the velocity comes from.
 
-The sampler draws noise, which is x at t = 0, and follows the velocity to t = 1. The velocity changes
-from place to place and from time to time, so the way is a curve. The sampler goes it in 50 short
-straight steps (Euler steps): at each it asks the flow for the velocity where it is, and keeps to this
-velocity for a 50th of the time.
+The sampler draws noise, which is x at t = 0, and follows the velocity to t = 1. The velocity
+changes with x and with t, so the way is a curve. The sampler goes it in 50 short straight steps
+(Euler steps): at each it asks the flow for the velocity where it is, and keeps to this velocity for
+a 50th of the time.
 
-The interesting part is not the finished video but the way to it, and so every step is kept. There are
-two ways to look at a step:
+The interesting part is not the finished video but the way to it, and so every step is kept. There
+are two ways to look at a step:
 
     state            the decoder draws x itself. At first this is decoded noise: it shows what the
                      decoder makes of random numbers, and nothing yet of what the flow has in mind.
-    posterior mean   the decoder draws E[z | x_t = x], the mean of all videos that this x could still
-                     become. This is what the flow has in mind: at first the mean of both futures, in
-                     the end a single one.
+    posterior mean   the decoder draws E[z | x_t = x], the mean of all videos that this x could
+                     still become. This is what the flow has in mind: at first the mean of both
+                     futures, in the end a single one.
 
 The post seems to show states. Frame 0 is never generated: it is given, and drawn as it is.
 """
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,14 +43,16 @@ from data import (
     check_range,
     distinct_turns,
     draw_film_strip,
+    new_figure,
     possible_orbits,
     random_first_centers,
     random_stream,
+    random_videos,
     render,
-    replacing,
     run,
     turn_name,
     write_figure,
+    write_file,
     write_gif,
 )
 from flow import (
@@ -71,7 +76,8 @@ class SampleSettings(FlowSettings):
     steps_gif: Path | None = None
     """Write the first video as a GIF over its sampling steps, state and posterior mean."""
     npz: Path | None = None
-    """Write NumPy arrays: frames, first_centers, show_steps, state_frames, posterior_mean_frames."""
+    """Write NumPy arrays.
+    They are frames, first_centers, show_steps, state_frames and posterior_mean_frames."""
     num_videos: int = 16
     """How many videos, 1 to 400."""
     first_center: tuple[float, float] | None = None
@@ -79,12 +85,12 @@ class SampleSettings(FlowSettings):
     steps: int = 50
     """Euler steps, 1 to 200."""
     show_steps: tuple[int, ...] = ()
-    """Steps that the film strips and the arrays show. If none is named: 0, 2/5 of all, and all, which
-    are 0, 20 and 50 of 50, as in the post."""
+    """Steps that the film strips and the arrays show.
+    If none is named, they are 0, 2/5 of all, and all: 0, 20 and 50 of 50, as in the post."""
     exact: bool = False
     """Sample with the exact posterior mean instead of the network's."""
     sample_seed: int = 0
-    """Seed of the first frames and of the noise. (The networks have --seed.)"""
+    """Seed of the first frames and of the noise; the networks have --seed."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -102,17 +108,48 @@ class SampleSettings(FlowSettings):
                 )
         if not (self.gif or self.png or self.steps_gif or self.npz):
             raise ValueError("nothing to write: give --gif, --png, --steps-gif or --npz")
+        if self.gif and self.steps_gif and self.gif.resolve() == self.steps_gif.resolve():
+            raise ValueError("--gif and --steps-gif need two different files")
         check_output(self.gif, ".gif")
         check_output(self.steps_gif, ".gif")
         check_output(self.npz, ".npz")
 
 
 # ---------------------------------------------------------------------------------------------
+# Two flows
+#
+# To the sampler a flow is the posterior mean as a function of x (n, D) and t (n, 1), for the given
+# frames of n videos. The network has learned one; the formula is another, which knows the futures.
+
+Flow = Callable[[Tensor, Tensor], Tensor]
+
+
+def learned_flow(network: FlowNetwork, space: LatentSpace, given_centers: np.ndarray) -> Flow:
+    """The posterior mean as the network predicts it. It sees the latents of the given frames, whose
+    squares are at given_centers (n, given_frames, 2), and nothing of the futures."""
+    given = space.encode(given_centers).flatten(1)
+    return lambda x, t: network(x, t, given)
+
+
+def exact_flow(space: LatentSpace, given_centers: np.ndarray) -> Flow:
+    """The posterior mean as it is, by Bayes' rule. It is told what may follow the given frames."""
+    futures, prior = possible_futures(space, given_centers)
+    return lambda x, t: posterior_mean(x, t, futures, prior)
+
+
+# ---------------------------------------------------------------------------------------------
 # The sampler
 
 
+def random_noise(space: LatentSpace, n: int, rng: np.random.Generator) -> Tensor:
+    """Where n videos begin, at t = 0: normal random numbers (n, D)."""
+    settings = space.settings
+    size = (NUM_FRAMES - settings.given_frames) * settings.embed_dim
+    return torch.from_numpy(rng.standard_normal((n, size), dtype=np.float32))
+
+
 def euler_steps(
-    mean_at: Callable[[Tensor, Tensor], Tensor], x: Tensor, steps: int, start: int = 0
+    flow: Flow, x: Tensor, steps: int, start: int = 0
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Walk from x to t = 1, and yield the state and the posterior mean of each step, (n, D) both.
 
@@ -121,21 +158,21 @@ def euler_steps(
         t = k / steps
         x = x + velocity / steps,      velocity = (mean - x) / (1 - t)
 
-    Since 1 - t = (steps - k) / steps, the two divisions by steps cancel, and it is a step towards the
-    posterior mean: a share 1 / (steps - k) of what is left. The last step, k = steps - 1, takes all
-    that is left. So the walk ends on the last posterior mean, and at t = 1 state and posterior mean are
-    the same.
+    Since 1 - t = (steps - k) / steps, the two divisions by steps cancel, and it is a step towards
+    the posterior mean: a share 1 / (steps - k) of what is left. The last step, k = steps - 1, takes
+    all that is left. So the walk ends on the last posterior mean, and at t = 1 state and posterior
+    mean are the same.
 
     Args:
-        mean_at: the posterior mean, as a function of x (n, D) and t (n, 1).
+        flow: learned_flow() or exact_flow().
         x: where to start, (n, D): noise.
         steps: how many equal steps lead from t = 0 to t = 1.
-        start: the number of the first step, if x isn't noise but the state of a later step. (Only the
-            study in study/ uses this.)
+        start: the number of the first step, if x isn't noise but the state of a later step. (Only
+            the study in study/ uses this.)
     """
     for k in range(start, steps):
         t = torch.full((len(x), 1), k / steps)
-        mean = mean_at(x, t)
+        mean = flow(x, t)
         yield x, mean
         x = x + (mean - x) / (steps - k)
     yield x, x
@@ -145,35 +182,18 @@ def euler_steps(
 class Samples:
     """n videos that were sampled, and all the steps on the way."""
 
-    given_centers: np.ndarray  # (n, given_frames, 2), where the squares of the given frames are
     states: Tensor  # (steps + 1, n, D)
     posterior_means: Tensor  # (steps + 1, n, D)
 
 
 @torch.no_grad()
-def sample(
-    network: FlowNetwork | None,
-    space: LatentSpace,
-    given_centers: np.ndarray,
-    rng: np.random.Generator,
-    steps: int = 50,
-) -> Samples:
-    """Sample a video for each row of given_centers (n, given_frames, 2): with the network or, if it
-    is None, with the exact flow. rng draws the noise."""
-    n, given_frames = given_centers.shape[:2]
-    size = (NUM_FRAMES - given_frames) * space.settings.embed_dim
-    noise = torch.from_numpy(rng.standard_normal((n, size), dtype=np.float32))
-    if network is None:
-        futures, prior = possible_futures(space, given_centers)
-        walk = euler_steps(lambda x, t: posterior_mean(x, t, futures, prior), noise, steps)
-    else:  # the network sees the given frames' latents, and nothing of the futures
-        given = space.encode(given_centers).flatten(1)
-        walk = euler_steps(lambda x, t: network(x, t, given), noise, steps)
+def sample(flow: Flow, noise: Tensor, steps: int = 50) -> Samples:
+    """Walk from noise (n, D) to n videos, and keep all the steps on the way."""
     states, means = [], []
-    for state, mean in walk:
+    for state, mean in euler_steps(flow, noise, steps):
         states.append(state)
         means.append(mean)
-    return Samples(given_centers, torch.stack(states), torch.stack(means))
+    return Samples(torch.stack(states), torch.stack(means))
 
 
 def random_given_centers(settings: FlowSettings, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -188,11 +208,8 @@ def given_centers_from(
 ) -> np.ndarray:
     """Where the squares of the given frames are, (n, given_frames, 2), for n videos that begin at
     first_centers (n, 2). If a second frame is given, a random turn leads to it."""
-    turns, probability = distinct_turns(settings.turns)
-    n = len(first_centers)
-    taken = rng.choice(len(turns), size=n, p=probability)
-    orbits = possible_orbits(first_centers, turns)[np.arange(n), taken]  # (n, 8, 2)
-    return orbits[:, : settings.given_frames]
+    centers, _ = random_videos(first_centers, *distinct_turns(settings.turns), rng)
+    return centers[:, : settings.given_frames]
 
 
 def decode_videos(space: LatentSpace, given_centers: np.ndarray, latents: Tensor) -> np.ndarray:
@@ -234,8 +251,8 @@ def nearest_orbits(frames: np.ndarray, orbits: np.ndarray) -> tuple[np.ndarray, 
 
 
 def is_right(distance: np.ndarray) -> np.ndarray:
-    """Whether no frame is more than 1.5 pixels off: distances (n, f) in pixels -> (n,). (A square is 10
-    pixels wide; good videos are about a tenth of a pixel off, and bad ones many.)"""
+    """Whether no frame is more than 1.5 pixels off: distances (n, f) in pixels -> (n,). (A square
+    is 10 pixels wide; good videos are about a tenth of a pixel off, and bad ones many.)"""
     return np.all(distance <= 1.5, axis=1)
 
 
@@ -256,10 +273,12 @@ def describe(frames: np.ndarray, given_centers: np.ndarray, turns: np.ndarray) -
 def write_film_strips(
     path: Path, readouts: dict[str, np.ndarray], show_steps: Sequence[int]
 ) -> None:
-    """Write one video as a PNG: for "state" and "posterior mean" frames (shown steps, 8, 51, 51)."""
-    from matplotlib.figure import Figure  # here, because it takes as long as a small GIF
+    """Write one video as a PNG.
 
-    figure = Figure(figsize=(9, 2 * (0.6 + len(show_steps))), layout="constrained")
+    Args:
+        readouts: "state" and "posterior mean" -> frames (shown steps, 8, 51, 51).
+    """
+    figure = new_figure(9, 2 * (0.6 + len(show_steps)))
     labels = [f"step {step}" for step in show_steps]
     for plot, (name, rows) in zip(figure.subplots(2), readouts.items(), strict=True):
         draw_film_strip(plot, rows, labels, name)
@@ -267,24 +286,21 @@ def write_film_strips(
 
 
 def write_steps_gif(path: Path, states: np.ndarray, means: np.ndarray) -> None:
-    """Animate one video over its sampling steps: states and posterior means, both (steps + 1, 8, 51,
-    51), one above the other."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
+    """Animate one video over its sampling steps: states and posterior means, both (steps + 1, 8,
+    51, 51), one above the other."""
     steps = len(states) - 1
     images = []
     for step in range(steps + 1):
-        figure = Figure(figsize=(9, 2.9), layout="constrained", dpi=80)
-        canvas = FigureCanvasAgg(figure)
+        figure = new_figure(9, 2.9)
         rows = np.stack([states[step], means[step]])
         title = f"step {step} of {steps}"
         draw_film_strip(figure.subplots(), rows, ["state", "posterior\nmean"], title)
-        canvas.draw()
-        images.append(np.asarray(canvas.buffer_rgba())[..., :3])
+        png = io.BytesIO()
+        figure.savefig(png, format="png", dpi=80)
+        images.append(iio.imread(png.getvalue(), mode="RGB"))
     durations = [1500] + [150] * (steps - 1) + [2500]  # milliseconds: hold the first and the last
-    with replacing(path) as temporary:
-        iio.imwrite(temporary, np.stack(images), extension=".gif", duration=durations, loop=0)
+    gif = iio.imwrite("<bytes>", np.stack(images), extension=".gif", duration=durations, loop=0)
+    write_file(path, gif)
 
 
 def main(settings: SampleSettings) -> None:
@@ -297,8 +313,11 @@ def main(settings: SampleSettings) -> None:
     else:
         first_centers = np.tile(settings.first_center, (n, 1))
         given_centers = given_centers_from(first_centers, settings, rng)
-    used = None if settings.exact else network
-    samples = sample(used, space, given_centers, rng, settings.steps)
+    if settings.exact:
+        flow = exact_flow(space, given_centers)
+    else:
+        flow = learned_flow(network, space, given_centers)
+    samples = sample(flow, random_noise(space, n, rng), settings.steps)
     frames = decode_videos(space, given_centers, samples.states[-1])  # (n, 8, 51, 51)
 
     show_steps = settings.show_steps or sorted({0, 2 * settings.steps // 5, settings.steps})
@@ -327,15 +346,16 @@ def main(settings: SampleSettings) -> None:
         write_steps_gif(settings.steps_gif, states, means)
         written.append(f"{settings.steps_gif} (the first video, step by step)")
     if settings.npz:
-        with replacing(settings.npz) as temporary, temporary.open("wb") as file:
-            np.savez(  # given an open file, because it would add .npz to the name of a path
-                file,
-                frames=frames,
-                first_centers=given_centers[:, 0],
-                show_steps=np.array(show_steps),
-                state_frames=decode_steps(samples.states, show_steps, n),
-                posterior_mean_frames=decode_steps(samples.posterior_means, show_steps, n),
-            )
+        arrays = io.BytesIO()
+        np.savez(
+            arrays,
+            frames=frames,
+            first_centers=given_centers[:, 0],
+            show_steps=np.array(show_steps),
+            state_frames=decode_steps(samples.states, show_steps, n),
+            posterior_mean_frames=decode_steps(samples.posterior_means, show_steps, n),
+        )
+        write_file(settings.npz, arrays.getvalue())
         written.append(f"{settings.npz} (arrays)")
     print(f"The {'exact' if settings.exact else 'learned'} flow wrote {', '.join(written)}.")
 

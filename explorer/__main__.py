@@ -89,8 +89,7 @@ def main(settings: ExplorerSettings) -> None:
         weights = network.state_dict() | space.autoencoder.state_dict()
         networks[dim] = pack(weights | {"mean": space.mean, "std": space.std}, levels)
     html = page(json.dumps(networks)).encode()
-    with data.replacing(settings.out) as temporary:
-        temporary.write_bytes(html)
+    data.write_file(settings.out, html)
     print(f"{settings.out}: {len(html) / 1e6:.2f} MB, to open in a browser")
 
 

@@ -24,3 +24,8 @@ those in figures/:
 What each question does with its numbers is in question.py; what several of them measure is in
 measures.py.
 """
+
+import os
+
+# Pictures are only written to files. What a notebook would show them with may not exist here.
+os.environ["MPLBACKEND"] = "agg"

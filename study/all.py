@@ -11,7 +11,7 @@ from pathlib import Path
 
 import analyze
 from analyze import BlobsSettings, GeometrySettings, SweepSettings
-from autoencoder import restrict
+from autoencoder import shared_settings
 from data import run
 from study import opening, pages
 from study.question import QuestionSettings, answer
@@ -29,7 +29,7 @@ class AllSettings(QuestionSettings):
 def main(settings: AllSettings) -> None:
     """One after the other. Each uses the trained networks of those before it. The benchmark comes
     first, and alone, because it measures times."""
-    shared = restrict(settings, SweepSettings)
+    shared = shared_settings(settings, SweepSettings)
     for name, question in pages.QUESTIONS.items():
         answer(name, question.analysis, question.draw, settings)
         if name == "benchmark" and not settings.redraw:

@@ -3,8 +3,8 @@
     python -m study.benchmark      # out/benchmark.json and .png; d = 2 and 100, five seeds
 
 For each dimension and seed `python sample.py` runs in an empty folder, as a user would run it, one
-run after the other. Its networks are kept, unless there are some of these settings already, and then
-measured over 256 fresh first frames. (The same settings give the same networks, bit for bit.)
+run after the other. Its networks are kept, unless there are some of these settings already, and
+then measured over 256 fresh first frames. (The same settings give the same networks, bit for bit.)
 """
 
 import shutil
@@ -24,10 +24,17 @@ from tqdm import tqdm
 
 from analyze import BLUE, GREEN, SweepSettings, count_blobs, measure
 from autoencoder import Autoencoder, AutoencoderSettings, evaluate
-from data import PIXEL, possible_orbits, random_stream, render
+from data import PIXEL, new_figure, possible_orbits, render
 from flow import FlowNetwork, FlowSettings, LatentSpace, loss_by_time, trained_flow
-from sample import decode_videos, is_right, nearest_orbits, random_given_centers, sample
-from study.measures import APART, FRAMES
+from sample import (
+    decode_videos,
+    is_right,
+    nearest_orbits,
+    random_given_centers,
+    random_noise,
+    sample,
+)
+from study.measures import APART, FRAMES, both_flows, study_stream
 from study.question import Numbers, Pictures, Runs, command, markdown_table, percent, spread
 
 
@@ -35,7 +42,7 @@ from study.question import Numbers, Pictures, Runs, command, markdown_table, per
 def flatness(model: Autoencoder, settings: AutoencoderSettings) -> float:
     """Standard deviation of the brightness inside decoded squares, one pixel away from their edges,
     on 1000 fresh frames. All of it should be white, so 0 is best."""
-    rng = random_stream(settings.seed, "flatness")
+    rng = study_stream(settings.seed, "flatness")
     centers = rng.uniform(-settings.center_range, settings.center_range, (1000, 2))
     frames = torch.from_numpy(render(centers, settings))
     decoded = model.decode(model.encode(frames)).numpy()
@@ -57,14 +64,16 @@ def quality(network: FlowNetwork, space: LatentSpace, n: int = 256) -> dict[str,
         "spread inside squares": flatness(space.autoencoder, settings),
         "mean excess loss": np.mean(loss_by_time(network, space)["excess"]),
     }
-    for name, used in (("exact", None), ("learned", network)):
-        rng = random_stream(settings.seed, "benchmark")
-        samples = sample(used, space, random_given_centers(settings, n, rng), rng)
-        first_centers = samples.given_centers[:, 0]
-        both = possible_orbits(first_centers)
-        frames = decode_videos(space, samples.given_centers, samples.states[-1])
+    rng = study_stream(settings.seed, "benchmark")
+    given_centers = random_given_centers(settings, n, rng)
+    noise = random_noise(space, n, rng)
+    both = possible_orbits(given_centers[:, 0])
+    apart = np.linalg.norm(given_centers[:, 0], axis=1) > APART
+    flows = both_flows(network, space, given_centers)
+    for name in ("exact", "learned"):
+        samples = sample(flows[name], noise)
+        frames = decode_videos(space, given_centers, samples.states[-1])
         direction, distance = nearest_orbits(frames[:, 1:], both[:, :, 1:])
-        apart = np.linalg.norm(first_centers, axis=1) > APART
         at_0 = count(samples.posterior_means[0][apart])
         where_they_differ = at_0[:, [frame - 1 for frame in FRAMES]]
         result |= {
@@ -81,8 +90,8 @@ def quality(network: FlowNetwork, space: LatentSpace, n: int = 256) -> dict[str,
 
 
 def seconds_from_nothing(settings: FlowSettings) -> float:
-    """Seconds that `python sample.py` takes in an empty folder. Its networks are kept in the folder of
-    these settings, unless there are some already."""
+    """Seconds that `python sample.py` takes in an empty folder. Its networks are kept in the folder
+    of these settings, unless there are some already."""
     names = ("embed_dim", "seed", "autoencoder_steps", "flow_steps")
     same = {name: getattr(settings, name) for name in names}
     options = [f"--{name.replace('_', '-')}={value}" for name, value in same.items()]
@@ -120,7 +129,7 @@ def analysis(settings: SweepSettings) -> Runs:
 
 def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     """The time of each seed."""
-    figure = Figure((8.3, 2), layout="constrained")
+    figure = new_figure(8.3, 2)
     plot = figure.subplots()
     for (name, value), color in zip(numbers.items(), (GREEN, BLUE), strict=True):
         seconds = value["seconds to GIF"]["seeds"]

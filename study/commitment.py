@@ -8,15 +8,16 @@ the middle between them. Two things are measured.
 
 On noisy true videos: the cross-entropy, how many bits the true direction costs under q, the learned
 share, and under the exact posterior. It is 1 while nothing is known, and 0 once all is. A flow that
-is sure of the wrong direction pays for it. (The entropy of q itself would call that decided.) What is
-told is the time at which it falls below half a bit.
+is sure of the wrong direction pays for it. (The entropy of q itself would call that decided.) What
+is told is the time at which it falls below half a bit.
 
-On the sampler's own path, where the noise of step 0 has settled everything: the noise that is left in
-the state of step k is replaced by fresh noise, and sampled on. How often does the direction stay?
+On the sampler's own path, where the noise of step 0 has settled everything: the noise that is
+left in the state of step k is replaced by fresh noise, and sampled on. How often does the
+direction stay?
 
-All times belong to latents of a stated scale; at d = 2 and range 0.8 the post's spread by about 5, by
-the axes of its figure. For the exact posterior, that about half a bit is open at t_S nearly follows
-from what t_S is; what is tested is the learned flow.
+All times belong to latents of a stated scale; at d = 2 and range 0.8 the post's spread by about 5,
+by the axes of its figure. For the exact posterior, that about half a bit is open at t_S nearly
+follows from what t_S is; what is tested is the learned flow.
 """
 
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ from matplotlib.ticker import NullLocator
 from torch import Tensor
 
 from analyze import BLUE, GREEN, GREY, SweepSettings, measure
-from data import random_first_centers, random_stream
+from data import new_figure, random_first_centers
 from flow import (
     FlowNetwork,
     FlowSettings,
@@ -41,8 +42,8 @@ from flow import (
     speciation_time,
     trained_flow,
 )
-from sample import euler_steps, random_given_centers, sample
-from study.measures import ccw_fraction, true_videos
+from sample import Flow, euler_steps, random_given_centers, random_noise, sample
+from study.measures import both_flows, ccw_fraction, study_stream, true_videos
 from study.question import Numbers, Pictures, Runs, command, markdown_table, spread
 
 STEPS = 50
@@ -82,10 +83,10 @@ def halfway(times: Sequence[float], values: Sequence[float]) -> float:
 
 @torch.no_grad()
 def decided(network: FlowNetwork, space: LatentSpace) -> dict[str, Any]:
-    """On 1000 noisy true videos: t_S, and when the cross-entropy of the direction falls below half a
-    bit, under the exact posterior and under q of the learned flow; and the "mean excess" loss."""
+    """On 1000 noisy true videos: t_S, and when the cross-entropy of the direction falls below half
+    a bit, under the exact posterior and under q of the learned flow; and the "mean excess" loss."""
     settings = space.settings
-    rng = random_stream(settings.seed, "commitment")
+    rng = study_stream(settings.seed, "commitment")
     first_centers = random_first_centers(1000, rng, settings.center_range)
     videos = true_videos(space, first_centers, rng)
     z, is_ccw = videos.z, torch.from_numpy(videos.is_ccw)
@@ -107,36 +108,43 @@ def decided(network: FlowNetwork, space: LatentSpace) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def branches(network: FlowNetwork | None, space: LatentSpace) -> np.ndarray:
-    """Of 32 sampled videos, the state of each of BRANCH_STEPS is taken apart into posterior mean and
-    noise, the noise is drawn anew BRANCHES times, and each is sampled on from there; by the network
-    or, if None, by the exact flow.
+def branches(network: FlowNetwork, space: LatentSpace) -> dict[str, np.ndarray]:
+    """Of 32 sampled videos, the state of each of BRANCH_STEPS is taken apart into posterior mean
+    and noise, the noise is drawn anew BRANCHES times, and each is sampled on from there; by the
+    learned and by the exact flow, with the same noise.
 
     Returns:
-        For each of BRANCH_STEPS the share that takes the direction of the first time, (13,).
+        "kept, exact" and "kept, learned": for each of BRANCH_STEPS the share that takes the
+            direction of the first time, (13,).
     """
-    rng = random_stream(space.settings.seed, "branches")
-    samples = sample(network, space, random_given_centers(space.settings, 32, rng), rng, STEPS)
+    rng = study_stream(space.settings.seed, "branches")
+    given_centers = random_given_centers(space.settings, 32, rng)
+    start = random_noise(space, 32, rng)
+    fresh = [random_noise(space, 32 * BRANCHES, rng) for _ in BRANCH_STEPS]
     # everything of the 32 videos, BRANCHES times
-    parts = (*possible_futures(space, samples.given_centers), space.encode(samples.given_centers))
+    parts = (*possible_futures(space, given_centers), space.encode(given_centers))
     futures, prior, given = (part.repeat_interleave(BRANCHES, 0) for part in parts)
     given = given.flatten(1)
-
-    def mean_at(x: Tensor, t: Tensor) -> Tensor:
-        return network(x, t, given) if network else posterior_mean(x, t, futures, prior)
+    branching: dict[str, Flow] = {
+        "exact": lambda x, t: posterior_mean(x, t, futures, prior),
+        "learned": lambda x, t: network(x, t, given),
+    }
 
     def is_ccw(x: Tensor) -> Tensor:
         return ccw_fraction(x, futures) > 0.5
 
-    first = is_ccw(samples.states[-1].repeat_interleave(BRANCHES, 0))
-    kept = []
-    for k in BRANCH_STEPS:
-        mean = samples.posterior_means[k].repeat_interleave(BRANCHES, 0)
-        noise = torch.from_numpy(rng.standard_normal(mean.shape, dtype=np.float32))
-        x = k / STEPS * mean + (1 - k / STEPS) * noise
-        *_, (end, _) = euler_steps(mean_at, x, STEPS, start=k)
-        kept.append((is_ccw(end) == first).float().mean().item())
-    return np.array(kept)
+    flows, kept = both_flows(network, space, given_centers), {}
+    for name, flow in branching.items():
+        samples = sample(flows[name], start, STEPS)
+        first = is_ccw(samples.states[-1].repeat_interleave(BRANCHES, 0))
+        shares = []
+        for k, noise in zip(BRANCH_STEPS, fresh, strict=True):
+            mean = samples.posterior_means[k].repeat_interleave(BRANCHES, 0)
+            x = k / STEPS * mean + (1 - k / STEPS) * noise
+            *_, (end, _) = euler_steps(flow, x, STEPS, start=k)
+            shares.append((is_ccw(end) == first).float().mean().item())
+        kept[f"kept, {name}"] = np.array(shares)
+    return kept
 
 
 def measure_decided(settings: FlowSettings) -> dict[str, Any]:
@@ -147,8 +155,7 @@ def measure_decided(settings: FlowSettings) -> dict[str, Any]:
 def measure_both(settings: FlowSettings) -> dict[str, Any]:
     """decided(), and the shares of branches() that keep their direction."""
     network, space = trained_flow(settings)
-    kept = {"kept, exact": branches(None, space), "kept, learned": branches(network, space)}
-    return decided(network, space) | kept
+    return decided(network, space) | branches(network, space)
 
 
 def analysis(settings: SweepSettings) -> Runs:
@@ -169,7 +176,7 @@ def analysis(settings: SweepSettings) -> Runs:
 
 def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     """Predicted against measured times, with named points; and the branches that keep their way."""
-    figure = Figure((8.3, 4.6), layout="constrained")
+    figure = new_figure(8.3, 4.6)
     line, branching = figure.subplots(1, 2)
     line.plot([2, 30], [2, 30], color=GREY, lw=1, label="as predicted")
     timed = {name: value for name, value in numbers.items() if not name.endswith("steps")}

@@ -2,47 +2,48 @@
 
     python -m study.futures      # out/futures.png, .json, .csv and .npz
 
-The post's videos have two futures that are equally probable. Its guess is that a code with many numbers
-can hold several possibilities at once, as a probability distribution. A coin is the smallest possible
-test of that. A flow that has learned distributions should do as well with three or four futures, and
-with futures that are not equally probable. It could be otherwise: the network might spread its videos
-evenly where they should be uneven, mix the futures when there are more than two, or keep only the
-likelier ones. And its decoder might show fewer squares than there are futures.
+The post's videos have two futures that are equally probable. Its guess is that a code with many
+numbers can hold several possibilities at once, as a probability distribution. A coin is the
+smallest possible test of that. A flow that has learned distributions should do as well with three
+or four futures, and with futures that are not equally probable. It could be otherwise: the
+network might spread its videos evenly where they should be uneven, mix the futures when there are
+more than two, or keep only the likelier ones. And its decoder might show fewer squares than there
+are futures.
 
 So flows are trained on two, three and four turns. Four things are measured.
 
-1. What comes out. 400 videos of the learned flow and 400 of the exact flow, from the same first frames
-   and the same noise: how many are right, and how often each turn is taken. Two lists of shares are
-   compared by their total variation distance: half the sum of the absolute differences, which is the
-   share of videos that would have to take another turn for the lists to agree. The null is chance: how
-   far apart two samples of 400 are that are both drawn from the prior. That the exact flow is the
-   yardstick, and not the prior alone, has a reason: with 50 Euler steps even the exact flow misses the
-   prior a little. That is checked with 2000 videos of an 80/20 prior, and with the exact flow in 500
-   steps as the positive control, which should come back to 80 %.
+1. What comes out. 400 videos of the learned flow and 400 of the exact flow, from the same first
+   frames and the same noise: how many are right, and how often each turn is taken. Two lists of
+   shares are compared by their total variation distance: half the sum of the absolute differences,
+   which is the share of videos that would have to take another turn for the lists to agree. The
+   null is chance: how far apart two samples of 400 are that are both drawn from the prior. That the
+   exact flow is the yardstick, and not the prior alone, has a reason: with 50 Euler steps even the
+   exact flow misses the prior a little. That is checked with 2000 videos of an 80/20 prior, and
+   with the exact flow in 500 steps as the positive control, which should come back to 80 %.
 
-2. What the posterior mean holds. The exact posterior mean is a weighted mean of the possible futures,
-   and the weights are the posterior. So the learned one is written as a weighted mean of the futures,
-   as well as that is possible, on true videos with noise added, and its weights are compared with the
-   exact posterior. The null is a network that always answers with the prior.
+2. What the posterior mean holds. The exact posterior mean is a weighted mean of the possible
+   futures, and the weights are the posterior. So the learned one is written as a weighted mean of
+   the futures, as well as that is possible, on true videos with noise added, and its weights are
+   compared with the exact posterior. The null is a network that always answers with the prior.
 
 3. What one sees of it: the squares in the posterior mean of step 0, where nothing is decided. Only
-   those frames count in which all futures have different places, and in which squares drawn there are
-   separate pieces: so a perfect picture would show all of them. The null is decoded noise. The
-   controls are the average of the possible frames (pixel by pixel), which says what can be seen of a
-   rare future at all, and frame 4, in which some futures have the same place.
+   those frames count in which all futures have different places, and in which squares drawn there
+   are separate pieces: so a perfect picture would show all of them. The null is decoded noise. The
+   controls are the average of the possible frames (pixel by pixel), which says what can be seen of
+   a rare future at all, and frame 4, in which some futures have the same place.
 
 4. How bright a square is for its probability. The decoder alone, without any flow, draws
-   p z_1 + (1 - p) z_2 for the latents of two squares. If it blended the two pictures, the first square
-   would have the brightness p.
+   p z_1 + (1 - p) z_2 for the latents of two squares. If it blended the two pictures, the first
+   square would have the brightness p.
 
-Fixed before the first look: the learned shares count as those of the exact flow if their distance is
-no larger than the null; the posterior mean holds the distribution if its weights are at most half as far
-from the exact posterior as the prior is; a picture shows a future if its square is a piece of its
-own. What would refute that the flow has learned distributions is a distance larger than the null, or
-weights as far off as the prior's.
+Fixed before the first look: the learned shares count as those of the exact flow if their distance
+is no larger than the null; the posterior mean holds the distribution if its weights are at most
+half as far from the exact posterior as the prior is; a picture shows a future if its square is a
+piece of its own. What would refute that the flow has learned distributions is a distance larger
+than the null, or weights as far off as the prior's.
 
-Two things were added after a first look at one seed: the squares that are counted without the decoder's
-clip, and that the brightness is moved and scaled to be 0 at p = 0 and 1 at p = 1.
+Two things were added after a first look at one seed: the squares that are counted without the
+decoder's clip, and that the brightness is moved and scaled to be 0 at p = 0 and 1 at p = 1.
 """
 
 from typing import Any
@@ -59,9 +60,11 @@ from data import (
     NUM_FRAMES,
     distinct_turns,
     draw_film_strip,
+    new_figure,
     possible_orbits,
     random_first_centers,
     random_stream,
+    random_videos,
     render,
 )
 from flow import (
@@ -71,7 +74,6 @@ from flow import (
     places,
     possible_futures,
     posterior,
-    posterior_mean,
     speciation_time,
     trained_flow,
 )
@@ -82,13 +84,15 @@ from sample import (
     is_right,
     nearest_orbits,
     random_given_centers,
+    random_noise,
     sample,
 )
-from study.measures import FRAMES, MIN_RADIUS, MOSTLY_CCW
+from study.measures import FRAMES, MIN_RADIUS, MOSTLY_CCW, both_flows, study_stream
 from study.question import (
     Numbers,
     Pictures,
     Runs,
+    autoencoders,
     command,
     difference,
     markdown_table,
@@ -120,15 +124,16 @@ def different_frames(turns: np.ndarray) -> list[int]:
 
 
 def total_variation(a: Any, b: Any) -> Any:
-    """The total variation distance of two lists of shares (..., k), NumPy or torch, 0 to 1: (...)."""
+    """The total variation distance, 0 to 1, of two lists of shares, NumPy or torch: (..., k) twice
+    -> (...)."""
     return abs(a - b).sum(-1) / 2
 
 
 def distances_by_chance(
     probability: np.ndarray, n: int, rng: np.random.Generator
 ) -> dict[str, float]:
-    """How far the shares in samples of n are from one another by chance alone, if each of the n takes
-    one of the k outcomes with this probability (k,). Means over 2000 repetitions.
+    """How far the shares in samples of n are from one another by chance alone, if each of the n
+    takes one of the k outcomes with this probability (k,). Means over 2000 repetitions.
 
     Returns:
         "two samples": the mean total variation distance of one sample from another one.
@@ -147,8 +152,8 @@ def nearest_future(latents: Tensor, futures: Tensor) -> np.ndarray:
 
 
 def weights_of(mean: Tensor, futures: Tensor) -> Tensor:
-    """Write a posterior mean as a weighted mean of the possible futures: the weights (n, k) whose sum
-    is 1 and for which sum_k w_k z_k is nearest to it. A weight may come out a little under 0.
+    """Write a posterior mean as a weighted mean of the possible futures: the weights (n, k) whose
+    sum is 1 and for which sum_k w_k z_k is nearest to it. A weight may come out a little under 0.
 
     That the sum is 1 leaves k - 1 weights to be found. With w_k = 1 - (w_1 + ... + w_(k-1)),
 
@@ -169,17 +174,24 @@ def weights_of(mean: Tensor, futures: Tensor) -> Tensor:
 # 1. What comes out
 
 
-def sample_both(network: FlowNetwork, space: LatentSpace, n: int) -> dict[str, Samples]:
-    """n videos of the "learned" and of the "exact" flow, from the same first frames and noise."""
-    both = {}
-    for name, flow in (("learned", network), ("exact", None)):
-        rng = random_stream(space.settings.seed, "counting")  # from its beginning, both times
-        given_centers = random_given_centers(space.settings, n, rng)
-        both[name] = sample(flow, space, given_centers, rng)
-    return both
+def sample_both(
+    network: FlowNetwork, space: LatentSpace, n: int
+) -> tuple[np.ndarray, dict[str, Samples]]:
+    """n videos of the "learned" and of the "exact" flow, from the same first frames and noise.
+
+    Returns:
+        Where the squares of the given frames are, (n, given_frames, 2); and the videos of each.
+    """
+    rng = random_stream(space.settings.seed, "counting")
+    given_centers = random_given_centers(space.settings, n, rng)
+    noise = random_noise(space, n, rng)
+    flows = both_flows(network, space, given_centers)
+    return given_centers, {name: sample(flow, noise) for name, flow in flows.items()}
 
 
-def outcomes(both: dict[str, Samples], space: LatentSpace) -> dict[str, Any]:
+def outcomes(
+    given_centers: np.ndarray, both: dict[str, Samples], space: LatentSpace
+) -> dict[str, Any]:
     """What the finished videos are. Which turn a video took is asked of its latents: it is the one
     whose true video is nearest. (So each video has a turn, also one that isn't right.)
 
@@ -196,7 +208,6 @@ def outcomes(both: dict[str, Samples], space: LatentSpace) -> dict[str, Any]:
         "two samples", "sample to prior": the nulls, see distances_by_chance().
     """
     turns, prior = distinct_turns(space.settings.turns)
-    given_centers = both["exact"].given_centers
     n = len(given_centers)
     futures, _ = possible_futures(space, given_centers)
     orbits = possible_orbits(given_centers[:, 0], turns)[:, :, 1:]  # (n, k, 7, 2)
@@ -220,8 +231,8 @@ def outcomes(both: dict[str, Samples], space: LatentSpace) -> dict[str, Any]:
 
 @torch.no_grad()
 def ccw_of_many(network: FlowNetwork, space: LatentSpace, n: int = 2000) -> dict[str, Any]:
-    """How many of n videos run counter-clockwise (the first turn), to one part in a hundred; by their
-    latents.
+    """How many of n videos run counter-clockwise (the first turn), to one part in a hundred; by
+    their latents.
 
     Returns:
         "learned", "exact": the shares, from the same first frames and noise, in 50 Euler steps.
@@ -233,16 +244,14 @@ def ccw_of_many(network: FlowNetwork, space: LatentSpace, n: int = 2000) -> dict
     settings = space.settings
     rng = random_stream(settings.seed, "counting")
     given_centers = random_given_centers(settings, n, rng)
-    futures, prior = possible_futures(space, given_centers)
-    given = space.encode(given_centers).flatten(1)
-    noise = torch.from_numpy(rng.standard_normal((n, futures.shape[2]), dtype=np.float32))
+    noise = random_noise(space, n, rng)
+    flows = both_flows(network, space, given_centers)
     walks = {
-        "learned": euler_steps(lambda x, t: network(x, t, given), noise, 50),
-        "exact": euler_steps(lambda x, t: posterior_mean(x, t, futures, prior), noise, 50),
-        "exact, 500 steps": euler_steps(
-            lambda x, t: posterior_mean(x, t, futures, prior), noise, 500
-        ),
+        "learned": euler_steps(flows["learned"], noise, 50),
+        "exact": euler_steps(flows["exact"], noise, 50),
+        "exact, 500 steps": euler_steps(flows["exact"], noise, 500),
     }
+    futures, _ = possible_futures(space, given_centers)
     is_ccw = {}
     for name, walk in walks.items():
         for state, _ in walk:  # only the last one is needed
@@ -263,9 +272,9 @@ def ccw_of_many(network: FlowNetwork, space: LatentSpace, n: int = 2000) -> dict
 
 @torch.no_grad()
 def in_the_latent(network: FlowNetwork, space: LatentSpace, n: int = 1000) -> dict[str, Any]:
-    """How far the weights of the futures in the learned posterior mean are from the exact posterior:
-    on n true videos with noise added, radius above MIN_RADIUS, at times that are uniform up to twice
-    t_S of the closest two futures (at most 0.9), where the turn is being decided.
+    """How far the weights of the futures in the learned posterior mean are from the exact
+    posterior: on n true videos with noise added, radius above MIN_RADIUS, at times that are uniform
+    up to twice t_S of the closest two futures (at most 0.9), where the turn is being decided.
 
     Returns:
         "weights to exact": the mean total variation distance of the weights from the posterior.
@@ -276,13 +285,12 @@ def in_the_latent(network: FlowNetwork, space: LatentSpace, n: int = 1000) -> di
         "condition": the condition number of the least-squares problem, its mean; near 1 is good.
     """
     settings = space.settings
-    turns, probability = distinct_turns(settings.turns)
-    rng = random_stream(settings.seed, "calibration")
+    rng = study_stream(settings.seed, "calibration")
     first_centers = random_first_centers(4 * n, rng, settings.center_range)
     first_centers = first_centers[np.linalg.norm(first_centers, axis=1) > MIN_RADIUS][:n]
-    taken = torch.from_numpy(rng.choice(len(turns), size=len(first_centers), p=probability))
+    _, taken = random_videos(first_centers, *distinct_turns(settings.turns), rng)
     futures, prior = possible_futures(space, first_centers[:, None])
-    z = futures[torch.arange(len(futures)), taken]
+    z = futures[torch.arange(len(futures)), torch.from_numpy(taken)]
     given = space.encode(first_centers[:, None]).flatten(1)
     noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32))
     uniform = torch.from_numpy(rng.random((len(z), 1), dtype=np.float32))
@@ -312,8 +320,8 @@ def in_the_latent(network: FlowNetwork, space: LatentSpace, n: int = 1000) -> di
 @torch.no_grad()
 def decode_without_clip(space: LatentSpace, latents: Tensor) -> np.ndarray:
     """Decode latents (m, d) of single frames without the decoder's clip, which makes all that is
-    darker than black black: frames (m, 51, 51). Each is moved and scaled so that its background, the
-    median pixel, is 0, and its brightest pixel 1."""
+    darker than black black: frames (m, 51, 51). Each is moved and scaled so that its background,
+    the median pixel, is 0, and its brightest pixel 1."""
     own = latents / space.settings.latent_scale * space.std + space.mean
     decode = space.autoencoder.decode
     frames = torch.cat([decode(batch, leak=1) for batch in own.split(128)]).numpy()
@@ -321,9 +329,11 @@ def decode_without_clip(space: LatentSpace, latents: Tensor) -> np.ndarray:
     return above / above.max((1, 2), keepdims=True)
 
 
-def squares_at_step_0(both: dict[str, Samples], space: LatentSpace) -> dict[str, Any]:
-    """How many squares are seen at step 0. They are counted in the frames in which all k futures have
-    different places, if squares drawn at these places are k pieces.
+def squares_at_step_0(
+    given_centers: np.ndarray, both: dict[str, Samples], space: LatentSpace
+) -> dict[str, Any]:
+    """How many squares are seen at step 0. They are counted in the frames in which all k futures
+    have different places, if squares drawn at these places are k pieces.
 
     Returns:
         "frames": the share of such frames that qualify.
@@ -338,7 +348,7 @@ def squares_at_step_0(both: dict[str, Samples], space: LatentSpace) -> dict[str,
     """
     settings = space.settings
     turns, prior = distinct_turns(settings.turns)
-    first_centers = both["exact"].given_centers[:, 0]
+    first_centers = given_centers[:, 0]
     orbits = possible_orbits(first_centers, turns)  # (n, k, 8, 2)
     differ = different_frames(turns)
     drawn = render(orbits[:, :, differ], settings)  # (n, k, frames, 51, 51)
@@ -378,13 +388,13 @@ def squares_at_step_0(both: dict[str, Samples], space: LatentSpace) -> dict[str,
     return told
 
 
-def picture(both: dict[str, Samples], space: LatentSpace) -> np.ndarray:
+def picture(given_centers: np.ndarray, both: dict[str, Samples], space: LatentSpace) -> np.ndarray:
     """The learned flow's posterior mean at step 0 and its finished video, (2, 8, 51, 51): of the
     video whose possible squares are furthest apart, that is, the one with the largest radius."""
     samples = both["learned"]
-    which = np.linalg.norm(samples.given_centers[:, 0], axis=1).argmax()
+    which = np.linalg.norm(given_centers[:, 0], axis=1).argmax()
     latents = torch.stack([samples.posterior_means[0, which], samples.states[-1, which]])
-    return decode_videos(space, samples.given_centers[[which, which]], latents)
+    return decode_videos(space, given_centers[[which, which]], latents)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -396,8 +406,8 @@ def brightness(
     model: Autoencoder, settings: AutoencoderSettings, leak: float = LEAK, n: int = 100
 ) -> dict[str, Any]:
     """What the decoder draws for p z_1 + (1 - p) z_2, where z_1 and z_2 are the latents of a square
-    that runs counter-clockwise and of one that runs clockwise: in the six FRAMES in which they differ,
-    for n first frames with a radius above MIN_RADIUS.
+    that runs counter-clockwise and of one that runs clockwise: in the six FRAMES in which they
+    differ, for n first frames with a radius above MIN_RADIUS.
 
     Args:
         leak: how much of what lies outside of [0, 1] the decoder lets through. 1 is no clip at all,
@@ -405,11 +415,11 @@ def brightness(
 
     Returns:
         "raw light": for each of PROBABILITIES the mean brightness at the place of the first square.
-        "light": the same, moved and scaled so that it is 0 at p = 0, where only the second square is
-            there, and 1 at p = 1. A blend of the two pictures gives p.
+        "light": the same, moved and scaled so that it is 0 at p = 0, where only the second square
+            is there, and 1 at p = 1. A blend of the two pictures gives p.
         "two squares": for each of them the share of the frames that show exactly two.
     """
-    rng = random_stream(settings.seed, "midpoints")
+    rng = study_stream(settings.seed, "midpoints")
     first_centers = random_first_centers(4 * n, rng, settings.center_range)
     first_centers = first_centers[np.linalg.norm(first_centers, axis=1) > MIN_RADIUS][:n]
     both = possible_orbits(first_centers)[:, :, FRAMES]  # (n, 2, 6, 2)
@@ -441,12 +451,12 @@ def brightness(
 def measure_futures(settings: FlowSettings) -> dict[str, Any]:
     """What comes out, what the posterior mean holds, and what one sees, of one flow."""
     network, space = trained_flow(settings)
-    both = sample_both(network, space, VIDEOS)
+    given_centers, both = sample_both(network, space, VIDEOS)
     return (
-        outcomes(both, space)
+        outcomes(given_centers, both, space)
         | in_the_latent(network, space)
-        | squares_at_step_0(both, space)
-        | {"picture": picture(both, space)}
+        | squares_at_step_0(given_centers, both, space)
+        | {"picture": picture(given_centers, both, space)}
     )
 
 
@@ -455,12 +465,12 @@ def measure_many(settings: FlowSettings) -> dict[str, Any]:
     return ccw_of_many(*trained_flow(settings))
 
 
-def measure_brightness(settings: FlowSettings) -> dict[str, Any]:
+def measure_brightness(settings: AutoencoderSettings) -> dict[str, Any]:
     """brightness() of the autoencoder of these settings."""
     return brightness(trained_autoencoder(settings), settings)
 
 
-def measure_brightness_without_clip(settings: FlowSettings) -> dict[str, Any]:
+def measure_brightness_without_clip(settings: AutoencoderSettings) -> dict[str, Any]:
     """The same without the decoder's clip."""
     return brightness(trained_autoencoder(settings), settings, leak=1)
 
@@ -481,8 +491,8 @@ def analysis(settings: SweepSettings) -> Runs:
         embed_dim=100, turns=FUTURES["four even"], flow_steps=2 * settings.flow_steps
     )
     uneven = {many(dim): settings.flows(embed_dim=dim, turns=MOSTLY_CCW) for dim in DIMS}
-    clipped = {f"d = {dim}, decoder alone": settings.flows(embed_dim=dim) for dim in DIMS}
-    unclipped = {"d = 100, decoder without its clip": settings.flows(embed_dim=100)}
+    clipped = {f"d = {dim}, decoder alone": autoencoders(settings, embed_dim=dim) for dim in DIMS}
+    unclipped = {"d = 100, decoder without its clip": autoencoders(settings, embed_dim=100)}
     return (
         measure(measure_futures, cases, settings.dask)
         | measure(measure_many, uneven, settings.dask)
@@ -526,9 +536,9 @@ def draw_shares(plot: Axes, numbers: Numbers) -> None:
 
 
 def draw(numbers: Numbers, pictures: Pictures) -> Figure:
-    """The shares of the turns; squares against futures; brightness against probability; and what four
-    futures look like."""
-    figure = Figure((11, 9.4), layout="constrained")
+    """The shares of the turns; squares against futures; brightness against probability; and what
+    four futures look like."""
+    figure = new_figure(11, 9.4)
     parts: Any = figure.subfigures(3, height_ratios=(1, 1.25, 0.6))
     top, middle, bottom = parts
     shares = top.subplots()
@@ -597,7 +607,8 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
 
 
 def texts(numbers: Numbers) -> dict[str, str]:
-    """Single numbers, and two tables: what comes out, and what the posterior mean holds and shows."""
+    """Single numbers, and two tables: what comes out, and what the posterior mean holds
+    and shows."""
     told = {}
     for case, value in numbers.items():
         if "weights to exact" in value:

@@ -1,11 +1,11 @@
 """What several questions of the study share: where a square may be, and what is measured there.
 
 Two videos begin with the same first frame, and a sampled video takes one of them. So in each frame
-there are two places to look at: the taken place, where the square is in the direction that the video
-took in the end, and the other place, where it would be in the other direction. In frame 4, half a
-circle later, the two are the same. A square at the other place may be there by chance, as decoded
-noise has squares anywhere. So we need control places: places of the same circle that belong to neither
-direction.
+there are two places to look at: the taken place, where the square is in the direction that the
+video took in the end, and the other place, where it would be in the other direction. In frame 4,
+half a circle later, the two are the same. A square at the other place may be there by chance, as
+decoded noise has squares anywhere. So we need control places: places of the same circle that belong
+to neither direction.
 
 Everything here is about the two turns of the post, 45 degrees counter-clockwise and clockwise.
 """
@@ -18,7 +18,6 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from analyze import ORANGE, find_blobs
-from autoencoder import encode_squares, trained_autoencoder
 from data import (
     FRAME_SIZE,
     NUM_FRAMES,
@@ -26,13 +25,12 @@ from data import (
     FrameSettings,
     distinct_turns,
     possible_orbits,
-    random_first_centers,
-    random_stream,
+    random_videos,
     render,
     tile,
 )
-from flow import NUM_ORBITS, FlowSettings, LatentSpace, possible_futures
-from sample import Samples
+from flow import FlowNetwork, LatentSpace, possible_futures
+from sample import Flow, exact_flow, learned_flow
 
 # The frames in which the two directions differ: all but frame 0, which is given, and frame 4.
 FRAMES = [1, 2, 3, 5, 6, 7]
@@ -44,6 +42,21 @@ MIN_RADIUS = 0.55
 TOLERANCE = 0.1
 MOSTLY_CCW = (1, 1, 1, 1, -1)  # turns: 80 % of the videos run counter-clockwise
 SKY = "#56B4E9"  # the lighter blue of Okabe and Ito, for outlines on black
+
+# The study's own streams of random numbers, besides those of data.py, which has 1 to 6
+STREAMS = {
+    "calibration": 7,
+    "midpoints": 8,
+    "commitment": 9,
+    "flatness": 10,
+    "benchmark": 11,
+    "branches": 13,
+}
+
+
+def study_stream(seed: int, purpose: str) -> np.random.Generator:
+    """The random numbers for one of the purposes in STREAMS."""
+    return np.random.default_rng((seed, STREAMS[purpose]))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -78,18 +91,23 @@ def control_places(first_centers: np.ndarray) -> np.ndarray:
 
 
 def taken_and_other(
-    samples: Samples, space: LatentSpace
+    finished: Tensor, given_centers: np.ndarray, space: LatentSpace
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The two places in each frame, for the samples whose radius is above MIN_RADIUS.
 
+    Args:
+        finished: (n, D), the finished videos.
+        given_centers: (n, given_frames, 2), where the squares of their given frames are.
+
     Returns:
-        The indices of these samples (m,); the centres (m, 8, 2) in the direction that they took, the
-        one whose true video is nearer to the finished one; and the centres (m, 8, 2) in the other.
+        The indices of these samples (m,); the centres (m, 8, 2) in the direction that they
+        took, the one whose true video is nearer to the finished one; and the centres (m, 8, 2)
+        in the other.
     """
-    first_centers = samples.given_centers[:, 0]
+    first_centers = given_centers[:, 0]
     far = np.flatnonzero(np.linalg.norm(first_centers, axis=1) > MIN_RADIUS)
-    futures, _ = possible_futures(space, samples.given_centers[far])
-    distance = (samples.states[-1][far][:, None] - futures).norm(dim=2)  # (m, 2)
+    futures, _ = possible_futures(space, given_centers[far])
+    distance = (finished[far][:, None] - futures).norm(dim=2)  # (m, 2)
     took = distance.argmin(1).numpy()
     both, m = possible_orbits(first_centers[far]), np.arange(len(far))
     return far, both[m, took], both[m, 1 - took]
@@ -114,9 +132,10 @@ def blobs_at(frames: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def stretched(frames: np.ndarray) -> np.ndarray:
-    """Frames (..., 51, 51) at full contrast, in [0, 1]: the median, which is the background, becomes
-    0 and the brightest pixel 1. That is how study/pictures.py reads the post's pictures, whose frames
-    were stretched from black to white one by one. A frame of one brightness becomes black."""
+    """Frames (..., 51, 51) at full contrast, in [0, 1]: the median, which is the background,
+    becomes 0 and the brightest pixel 1. That is how study/pictures.py reads the post's
+    pictures, whose frames were stretched from black to white one by one. A frame of one
+    brightness becomes black."""
     background = np.median(frames, axis=(-2, -1), keepdims=True)
     height = frames.max((-2, -1), keepdims=True) - background
     return np.clip((frames - background) / np.maximum(height, 1e-6), 0, 1)
@@ -130,8 +149,8 @@ def light_at(frames: np.ndarray, masks: np.ndarray) -> np.ndarray:
 
 
 def light_in_videos(frames: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """The mean brightness of each video, frames (n, f, 51, 51), where squares at places (n, f, 2), one in
-    each frame, would be: (n,)."""
+    """The mean brightness of each video, frames (n, f, 51, 51), where squares at places (n, f, 2),
+    one in each frame, would be: (n,)."""
     masks = render(places)
     return (np.clip(frames, 0, 1) * masks).sum((1, 2, 3)) / masks.sum((1, 2, 3))
 
@@ -146,7 +165,7 @@ def draw_marked(plot: Axes, frames: np.ndarray, places: np.ndarray) -> None:
     """
     brightness = np.clip(frames.max((1, 2), keepdims=True), 0.1, 0.6) / 0.6
     image = tile(frames / brightness, across=len(frames))
-    plot.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    plot.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest", origin="upper")
     half = FrameSettings.half_width / PIXEL
     outline = half * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]])
     for centers, color, line in zip(places, (SKY, ORANGE), ("-", "--"), strict=True):
@@ -158,21 +177,18 @@ def draw_marked(plot: Axes, frames: np.ndarray, places: np.ndarray) -> None:
 
 
 # ---------------------------------------------------------------------------------------------
-# Latents without a flow
+# Both flows
 
 
-def latent_space(settings: FlowSettings) -> LatentSpace:
-    """The latent space that a flow of these settings would have, without training one: the latents
-    of its training circles have mean 0 and standard deviation --latent-scale in each coordinate."""
-    autoencoder = trained_autoencoder(settings)
-    rng = random_stream(settings.seed, "flow training")
-    first_centers = random_first_centers(
-        NUM_ORBITS, rng, settings.center_range, settings.unseen_radii
-    )
-    circles = possible_orbits(first_centers, [1])[:, 0]  # (circles, 8, 2)
-    latents = encode_squares(autoencoder, circles, settings)  # (circles, 8, d)
-    mean, std = latents.mean((0, 1)), latents.std((0, 1)).clamp_min(1e-6)
-    return LatentSpace(autoencoder, mean, std, settings)
+def both_flows(
+    network: FlowNetwork, space: LatentSpace, given_centers: np.ndarray
+) -> dict[str, Flow]:
+    """The "learned" and the "exact" flow of videos whose given frames have their squares at
+    given_centers (n, given_frames, 2)."""
+    return {
+        "learned": learned_flow(network, space, given_centers),
+        "exact": exact_flow(space, given_centers),
+    }
 
 
 # ---------------------------------------------------------------------------------------------
@@ -196,21 +212,19 @@ def true_videos(
     """A true video for each of these first centres (n, 2); rng draws its direction."""
     turns, probability = distinct_turns(space.settings.turns)
     assert turns.tolist() == [1, -1]
-    n = len(first_centers)
-    taken = rng.choice(len(turns), size=n, p=probability)
-    orbits = possible_orbits(first_centers, turns)[np.arange(n), taken]  # (n, 8, 2)
-    given_centers = orbits[:, : space.settings.given_frames]
+    centers, taken = random_videos(first_centers, turns, probability, rng)
+    given_centers = centers[:, : space.settings.given_frames]
     futures, prior = possible_futures(space, given_centers)
-    z = futures[torch.arange(n), torch.from_numpy(taken)]
+    z = futures[torch.arange(len(futures)), torch.from_numpy(taken)]
     return TrueVideos(z, space.encode(given_centers).flatten(1), futures, prior, taken == 0)
 
 
 def ccw_fraction(mean: Tensor, futures: Tensor) -> Tensor:
     """q, the share of counter-clockwise in a posterior mean.
 
-    It is the place of the posterior mean along the line from the clockwise future, 0, to the counter-
-    clockwise one, 1; what lies off the line doesn't count. The exact posterior mean is on the line,
-    and its q is the exact posterior of counter-clockwise.
+    It is the place of the posterior mean along the line from the clockwise future, 0, to the
+    counter-clockwise one, 1; what lies off the line doesn't count. The exact posterior mean is on
+    the line, and its q is the exact posterior of counter-clockwise.
 
     Args:
         mean: (n, D), posterior means.

@@ -2,47 +2,50 @@
 
     python -m study.motion      # out/motion.png, .json, .csv and .npz
 
-The post says that at d = 2 "the motion happens directly in physical space", and that d = 2 and d = 100
-"use very different algorithms". What would such a motion be? A sampler carries its state along a nearly
-straight line through the latent space, at every d: the noise shrinks, and the running mean of what the
-flow expects grows. What one sees on such a line is up to the code, that is, to which latents belong to
-which pictures. There are two extremes. If the latent of a square is an affine map of its centre, then the
-points of a straight line belong to squares at the places between, and the square moves. If the decoder
-adds, then a point of the line is drawn as the mix of both ends: one square fades out, another one fades
-in, and nothing is ever between. So it could also be that the flow does the same at every d, and that all
-the difference lies in the code.
+The post says that at d = 2 "the motion happens directly in physical space", and that d = 2 and
+d = 100 "use very different algorithms". What would such a motion be? A sampler carries its state
+along a nearly straight line through the latent space, at every d: the noise shrinks, and the
+running mean of what the flow expects grows. What one sees on such a line is up to the code, that
+is, to which latents belong to which pictures. There are two extremes. If the latent of a square is
+an affine map of its centre, then the points of a straight line belong to squares at the places
+between, and the square moves. If the decoder adds, then a point of the line is drawn as the mix of
+both ends: one square fades out, another one fades in, and nothing is ever between. So it could also
+be that the flow does the same at every d, and that all the difference lies in the code.
 
-We look for light at the middle of the way, and count it so that a cross-fade gives 0 and a moving square
-gives 1:
+We look for light at the middle of the way, and count it so that a cross-fade gives 0 and a moving
+square gives 1:
 
-    index = (light - light of the cross-fade) / (light of a true square there - light of the cross-fade)
+    index = (light - light of the cross-fade)
+            / (light of a true square there - light of the cross-fade)
 
-All light is the mean brightness under a square at the middle, and the sums over all ways are divided, not
-each way by itself. It is asked twice.
+All light is the mean brightness under a square at the middle, and the sums over all ways are
+divided, not each way by itself. It is asked twice.
 
 The code alone, without any flow: two squares at random places, 0.8 apart (then the square between
-them shares at most 9 % of its area with each), and the straight line between their latents, at a quarter, a
-half, and three quarters. The same halfway for other distances, from 0.3 to 1.2. The reach of a code is
-the distance at which the index halfway falls below a half. Up to there a square moves, beyond it fades.
+them shares at most 9 % of its area with each), and the straight line between their latents, at a
+quarter, a half, and three quarters. The same halfway for other distances, from 0.3 to 1.2. The
+reach of a code is the distance at which the index halfway falls below a half. Up to there a square
+moves, beyond it fades.
 
-The flow's own way: a frame whose decoded noise shows exactly one blob, and whose finished frame shows
-exactly one at least 0.8 away. The light is the most that the middle has at any of the 51 steps, and that
-of a cross-fade is the larger one of the two ends. The same for the exact flow, which shows what is due to
-the code and not to what a network has learned. In frame 4, and in no other, both directions have
-the same place. There the flow isn't undecided, and the way is straighter. Besides, of the latent,
-how much longer the path of a state is than the straight line from its start to its end; and of the frames,
-how far the place with the most light jumps at once.
+The flow's own way: a frame whose decoded noise shows exactly one blob, and whose finished frame
+shows exactly one at least 0.8 away. The light is the most that the middle has at any of the 51
+steps, and that of a cross-fade is the larger one of the two ends. The same for the exact flow,
+which shows what is due to the code and not to what a network has learned. In frame 4, and in no
+other, both directions have the same place. There the flow isn't undecided, and the way is
+straighter. Besides, of the latent, how much longer the path of a state is than the straight line
+from its start to its end; and of the frames, how far the place with the most light jumps at once.
 
-All this was fixed before a result was seen, except for one thing: at first there were only the distances
-0.8 and 0.5, and after one seed had shown that they differ much, the other distances and the reach were
-added. The null is the same index at a place off the way, the
-middle mirrored through the middle of the frame: light there would be a general glow, and no motion. (Only
-ways are used where a square there touches nothing that belongs to the way.) The controls with a known
-answer are in the tests: a decoder that draws a square at the two numbers that it is given has the index 1,
-and one that takes pixels for latents has 0. A control that is trained, too: autoencoders without the blur,
-some of which fold the latent plane. There a straight line may run through the wrong places. What would refute
-the post: an index near 1 at d = 100, or near 0 at d = 2. What would refute that it is the number d that
-matters: an index near 1 at d = 100 with hidden layers, or in between for an ordinary decoder at d = 2.
+All this was fixed before a result was seen, except for one thing: at first there were only the
+distances 0.8 and 0.5, and after one seed had shown that they differ much, the other distances and
+the reach were added. The null is the same index at a place off the way, the middle mirrored through
+the middle of the frame: light there would be a general glow, and no motion. (Only ways are used
+where a square there touches nothing that belongs to the way.) The controls with a known answer are
+in the tests: a decoder that draws a square at the two numbers that it is given has the index 1, and
+one that takes pixels for latents has 0. A control that is trained, too: autoencoders without the
+blur, some of which fold the latent plane. There a straight line may run through the wrong places.
+What would refute the post: an index near 1 at d = 100, or near 0 at d = 2. What would refute that
+it is the number d that matters: an index near 1 at d = 100 with hidden layers, or in between for an
+ordinary decoder at d = 2.
 """
 
 from collections.abc import Sequence
@@ -68,10 +71,20 @@ from analyze import (
     measure_grid,
 )
 from autoencoder import Autoencoder, AutoencoderSettings, encode_squares, trained_autoencoder
-from data import FRAME_SIZE, PIXEL, FrameSettings, possible_orbits, random_stream, render, tile
-from flow import FlowNetwork, FlowSettings, LatentSpace, trained_flow
-from sample import nearest_orbits, random_given_centers, sample
-from study.question import Numbers, Pictures, Runs, command, markdown_table, spread
+from data import (
+    FRAME_SIZE,
+    PIXEL,
+    FrameSettings,
+    new_figure,
+    possible_orbits,
+    random_stream,
+    render,
+    tile,
+)
+from flow import FlowSettings, LatentSpace, trained_flow
+from sample import Samples, nearest_orbits, random_given_centers, random_noise, sample
+from study.measures import both_flows, study_stream
+from study.question import Numbers, Pictures, Runs, autoencoders, command, markdown_table, spread
 
 SIDE = 2 * FrameSettings.half_width  # of a square: 0.4
 DISTANCES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2)  # of two squares
@@ -86,7 +99,8 @@ WINDOW = 11  # pixels: a square's 10 and one more, so that the window has a midd
 SHOWN_WAY = np.array([[-0.4, 0.3], [0.4, 0.3]])
 SHOWN_FRACTIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
-# The changes of the settings for each case: those with a flow, and those of which the code alone counts
+# The changes of the settings for each case: those with a flow, and those of which the code
+# alone counts
 WITH_FLOW: dict[str, dict[str, Any]] = {
     "d = 2": {"embed_dim": 2},
     "d = 16": {"embed_dim": 16},
@@ -106,8 +120,8 @@ CODE_ONLY: dict[str, dict[str, Any]] = {
 
 
 def light_at_place(frames: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """How bright it is where a square would be: the mean brightness, 0 to 1, of each frame (n, 51, 51)
-    under a square at its own place (n, 2): (n,)."""
+    """How bright it is where a square would be: the mean brightness, 0 to 1, of each frame
+    (n, 51, 51) under a square at its own place (n, 2): (n,)."""
     masks = render(places)
     return (np.clip(frames, 0, 1) * masks).sum((1, 2)) / masks.sum((1, 2))
 
@@ -154,8 +168,8 @@ def random_ways(
 def straight_line(
     model: Autoencoder, settings: AutoencoderSettings, start: np.ndarray, end: np.ndarray, f: float
 ) -> dict[str, float]:
-    """What is drawn on the straight line between the latents of two squares, at the fraction f of it,
-    for squares at start and end, (n, 2) both.
+    """What is drawn on the straight line between the latents of two squares, at the fraction f of
+    it, for squares at start and end, (n, 2) both.
 
     Returns:
         "on the way": the index at the place which is at the fraction f between start and end.
@@ -199,12 +213,13 @@ def straight_lines(model: Autoencoder, settings: AutoencoderSettings) -> dict[st
     """straight_line() of random ways, WAYS for each distance.
 
     Returns:
-        "code, on the way", "code, off the way", "code, one square": halfway, for each of DISTANCES (8,).
+        "code, on the way", "code, off the way", "code, one square": halfway, for each of
+            DISTANCES (8,).
         "code, fractions": the index on the way at each of FRACTIONS (3,), at the distance FAR.
         "code, reach": the distance up to which squares move.
         "picture": the frames of SHOWN_WAY at SHOWN_FRACTIONS, (5, 51, 51).
     """
-    rng = random_stream(settings.seed, "midpoints")
+    rng = study_stream(settings.seed, "midpoints")
     ways = {length: random_ways(WAYS, length, rng, settings.center_range) for length in DISTANCES}
     halfway = [straight_line(model, settings, *ways[length], 0.5) for length in DISTANCES]
     results: dict[str, Any] = {
@@ -234,12 +249,13 @@ def brightest_place(frames: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def own_ways(network: FlowNetwork | None, space: LatentSpace) -> dict[str, Any]:
-    """How a square comes to its place while VIDEOS videos are sampled; by the network or, if None, by
-    the exact flow.
+def own_ways(samples: Samples, given_centers: np.ndarray, space: LatentSpace) -> dict[str, Any]:
+    """How a square comes to its place while videos are sampled, with the squares of their given
+    frames at given_centers (n, 1, 2).
 
     Returns:
-        "on the way", "off the way": the index at the middle and at the mirrored middle, of all ways.
+        "on the way", "off the way": the index at the middle and at the mirrored middle,
+            of all ways.
         "frame 4: on the way": the same of those of frame 4.
         "one square": the share of the frames on a way that show one blob at every step.
         "largest jump": from one step to the next, of the place with the most light; the median over
@@ -248,16 +264,13 @@ def own_ways(network: FlowNetwork | None, space: LatentSpace) -> dict[str, Any]:
             first to its last point, at least 1; the mean over all videos.
         "ways": how many were looked at, at most MOST_WAYS.
     """
-    settings = space.settings
-    rng = random_stream(settings.seed, "counting")
-    samples = sample(network, space, random_given_centers(settings, VIDEOS, rng), rng)
     moves = samples.states.diff(dim=0).norm(dim=2).sum(0)  # (n,)
     chord = (samples.states[-1] - samples.states[0]).norm(dim=1)
 
     noise, finished = (space.decode(samples.states[k]).numpy() for k in (0, -1))  # (n, 7, 51, 51)
-    orbits = possible_orbits(samples.given_centers[:, 0])[:, :, 1:]  # (n, 2, 7, 2)
+    orbits = possible_orbits(given_centers[:, 0])[:, :, 1:]  # (n, 2, 7, 2)
     taken, _ = nearest_orbits(finished, orbits)
-    other = orbits[np.arange(VIDEOS), 1 - taken]  # (n, 7, 2), in the direction not taken
+    other = orbits[np.arange(len(orbits)), 1 - taken]  # (n, 7, 2), in the direction not taken
     both_one = (count_blobs(noise) == 1) & (count_blobs(finished) == 1)
     video, frame = np.nonzero(both_one)  # each (m,); frame 0 is here the first generated one
     start, end = (
@@ -276,7 +289,8 @@ def own_ways(network: FlowNetwork | None, space: LatentSpace) -> dict[str, Any]:
     if ways == 0:  # as with networks that were hardly trained
         nothing = ("on the way", "off the way", "frame 4: on the way", "one square", "largest jump")
         return results | dict.fromkeys(nothing, np.nan)
-    states = samples.states.unflatten(2, (-1, settings.embed_dim))[:, video, frame]  # (51, ways, d)
+    per_frame = samples.states.unflatten(2, (-1, space.settings.embed_dim))  # (51, n, 7, d)
+    states = per_frame[:, video, frame]  # (51, ways, d)
     frames = space.decode(states.flatten(0, 1)).numpy()  # (51 ways, 1, 51, 51)
     frames = frames.reshape(steps, ways, FRAME_SIZE, FRAME_SIZE)
 
@@ -304,8 +318,8 @@ def own_ways(network: FlowNetwork | None, space: LatentSpace) -> dict[str, Any]:
 
 
 def measure_code(settings: AutoencoderSettings) -> dict[str, Any]:
-    """straight_lines() of the autoencoder of these settings; at d = 2 also "folds", whether any cell of its
-    grid of latents is turned over, 0 or 1."""
+    """straight_lines() of the autoencoder of these settings; at d = 2 also "folds", whether any
+    cell of its grid of latents is turned over, 0 or 1."""
     results = straight_lines(trained_autoencoder(settings), settings)
     if settings.embed_dim == 2:
         results["folds"] = float(measure_grid(settings)["fold"] > 0)
@@ -316,37 +330,42 @@ def measure_code_and_flow(settings: FlowSettings) -> dict[str, Any]:
     """measure_code(), and own_ways() of the learned and of the exact flow."""
     network, space = trained_flow(settings)
     results = measure_code(settings)
-    for which, used in (("learned", network), ("exact", None)):
-        results |= {f"{which}, {name}": x for name, x in own_ways(used, space).items()}
+    rng = random_stream(settings.seed, "counting")
+    given_centers = random_given_centers(settings, VIDEOS, rng)
+    noise = random_noise(space, VIDEOS, rng)
+    for which, flow in both_flows(network, space, given_centers).items():
+        told = own_ways(sample(flow, noise), given_centers, space)
+        results |= {f"{which}, {name}": x for name, x in told.items()}
     return results
 
 
 def analysis(settings: SweepSettings) -> Runs:
     """The code and the flow of six cases, and the code alone of two more."""
     with_flow = {name: settings.flows(**changes) for name, changes in WITH_FLOW.items()}
-    code_only = {name: settings.flows(**changes) for name, changes in CODE_ONLY.items()}
+    code_only = {name: autoencoders(settings, **changes) for name, changes in CODE_ONLY.items()}
     return measure(measure_code_and_flow, with_flow, settings.dask) | measure(
         measure_code, code_only, settings.dask
     )
 
 
 def draw(numbers: Numbers, pictures: Pictures) -> Figure:
-    """Film strips of straight lines in the latent; the index over the distance of the two squares; and
-    each seed's index halfway at the distance 0.8, and on the flow's own way."""
-    figure = Figure((10.5, 9.6), layout="constrained")
+    """Film strips of straight lines in the latent; the index over the distance of the two squares;
+    and each seed's index halfway at the distance 0.8, and on the flow's own way."""
+    figure = new_figure(10.5, 9.6)
     (films, curves), (code, flow) = figure.subplots(2, 2)
 
     shown = {"d = 2": GREEN, "d = 16": ORANGE, "d = 100": BLUE, "d = 100, two hidden": RED}
     rows = np.concatenate([pictures[name] for name in shown])
     image = tile(rows, across=len(SHOWN_FRACTIONS))
-    films.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    films.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest", origin="upper")
     cell = FRAME_SIZE + 1
     centers = [cell * (i + 0.5) for i in range(len(SHOWN_FRACTIONS))]
     films.set_xticks(centers, ["one\nsquare", "1/4", "1/2", "3/4", "other\nsquare"])
     films.set_yticks(centers[: len(shown)], [name.replace(", ", ",\n") for name in shown])
     films.tick_params(length=0)
     films.set_title(
-        "A straight line between two latents moves a square\nat d = 2, and fades it at d = 16 and 100 (seed 0)"
+        "A straight line between two latents moves a square\n"
+        "at d = 2, and fades it at d = 16 and 100 (seed 0)"
     )
 
     looks = [("-", name, color) for name, color in shown.items()]
@@ -369,7 +388,8 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     def dots(
         plot: Axes, names: list[str], result: str, look: str, color: str, shift: float, label: str
     ) -> None:
-        """One dot for each seed, case by case from the top. Of a curve, that at the distance FAR."""
+        """One dot for each seed, case by case from the top. Of a curve, that at the
+        distance FAR."""
         for i, name in enumerate(names):
             x = numbers[name][result]["seeds"]
             if x.ndim == 2:

@@ -22,15 +22,17 @@ from data import (
     FRAME_SIZE,
     FrameSettings,
     check_output,
+    new_figure,
     possible_orbits,
     random_stream,
     render,
-    replacing,
     run,
+    write_file,
 )
 from flow import FlowNetwork, FlowSettings, LatentSpace, trained_flow
-from sample import decode_videos, sample
+from sample import decode_videos, learned_flow, random_noise, sample
 from study.measures import SKY, draw_marked
+from study.question import StudySettings
 
 FIRST_CENTER = np.array([[-0.65, 0.12]])  # of both videos
 SHOWN = 5  # frames 0 to 4
@@ -46,7 +48,8 @@ def sample_steps(network: FlowNetwork, space: LatentSpace) -> dict[str, np.ndarr
         "state" and "posterior mean": frames 0 to 4 at steps 0 to 50, (51, 5, 51, 51).
     """
     given = FIRST_CENTER[:, None]  # (1, 1, 2): one video, one given frame
-    samples = sample(network, space, given, random_stream(space.settings.seed, "counting"))
+    noise = random_noise(space, 1, random_stream(space.settings.seed, "counting"))
+    samples = sample(learned_flow(network, space, given), noise)
     given = given.repeat(len(samples.states), axis=0)  # decode all steps at once
     return {
         "state": decode_videos(space, given, samples.states[:, 0])[:, :SHOWN],
@@ -86,7 +89,7 @@ def add_frame(figure: Figure, left: float, bottom: float, side: float, color: st
 def draw_frame(plot: Any, frame: np.ndarray) -> None:
     """Draw a frame (51, 51). (A frame whose maximum isn't white is drawn brighter.)"""
     corners = (-1.02, 1.02, -1.02, 1.02)  # the pixels' outer edges
-    plot.imshow(frame, cmap="gray", vmin=0, vmax=frame.max(), extent=corners)
+    plot.imshow(frame, cmap="gray", vmin=0, vmax=frame.max(), extent=corners, origin="upper")
     plot.set(xlim=corners[:2], ylim=corners[:2])
 
 
@@ -112,7 +115,9 @@ def draw_first(guesses: dict[str, np.ndarray]) -> Figure:
     Args:
         guesses: "d = 100" and "d = 2" -> the posterior mean of step 0, frames (5, 51, 51).
     """
-    figure = Figure(tuple(SIZE), facecolor="black")
+    figure = new_figure(*SIZE)
+    figure.set_layout_engine("none")  # everything is where it is put
+    figure.set_facecolor("black")
     orbits = possible_orbits(FIRST_CENTER)[0]  # (2, 8, 2): counter-clockwise and clockwise
 
     def say(x: float, y: float, text: str, **look: Any) -> None:
@@ -159,7 +164,8 @@ def draw_first(guesses: dict[str, np.ndarray]) -> Figure:
 def draw_step(videos: dict[str, dict[str, np.ndarray]], step: int) -> np.ndarray:
     """One image of the animation, (height, width, 3) uint8: the videos side by side, each with its
     state above its posterior mean."""
-    figure = Figure((8.3, 2.7), layout="constrained", facecolor="black")
+    figure = new_figure(8.3, 2.7)
+    figure.set_facecolor("black")
     axes = figure.subplots(2, len(videos), squeeze=False, gridspec_kw={"wspace": 0.08})
     places = possible_orbits(FIRST_CENTER)[0, :, :SHOWN].copy()
     places[:, 0] = np.nan  # nothing is outlined in frame 0
@@ -190,15 +196,14 @@ def main(settings: SweepSettings) -> None:
     cases = {f"d = {dim}": settings.flows(embed_dim=dim)[:1] for dim in (100, 2)}
     videos = {name: runs[0] for name, runs in measure(measure_steps, cases, settings.dask).items()}
     guesses = {name: video["posterior mean"][0] for name, video in videos.items()}
-    with replacing(still) as temporary:
-        temporary.write_bytes(save(draw_first(guesses), dpi=200))
+    write_file(still, save(draw_first(guesses), dpi=200))
     images = [draw_step(videos, step) for step in range(51)]
     # Step 0 is held. Then it is slow where the direction is decided at d = 100. The end stays.
     durations = [2000] + [400] * 6 + [150] * 43 + [2500]
-    with replacing(animation) as temporary:
-        iio.imwrite(temporary, np.stack(images), extension=".gif", duration=durations, loop=0)
+    gif = iio.imwrite("<bytes>", np.stack(images), extension=".gif", duration=durations, loop=0)
+    write_file(animation, gif)
     print(f"{still} and {animation}")
 
 
 if __name__ == "__main__":
-    run(main, SweepSettings)
+    run(main, StudySettings)

@@ -3,9 +3,9 @@
     python -m study.pages
 
 In a page, what stands between <!--NAME--> and <!--/--> is replaced by the text of this name. (The
-marks aren't seen on the page.) A name is a question and one of its texts, as in "representing: table".
-Each question makes its own texts, in its function texts(). Besides, each has "minutes", how long it
-took.
+marks aren't seen on the page.) A name is a question and one of its texts, as in
+"representing: table". Each question makes its own texts, in its function texts(). Besides, each has
+"minutes", how long it took.
 """
 
 import json
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from data import replacing, run
+from data import run, write_file
 from study import (
     benchmark,
     commitment,
@@ -107,10 +107,9 @@ def filled(page: str, texts: dict[str, str]) -> str:
 def main(settings: PagesSettings) -> None:
     """Fill both pages in."""
     texts = all_texts(settings.figures)
-    pages = {path: path.read_text() for path in (settings.readme, settings.results)}
+    pages = {path: path.read_text("utf-8") for path in (settings.readme, settings.results)}
     for path, page in {path: filled(page, texts) for path, page in pages.items()}.items():
-        with replacing(path) as temporary:
-            temporary.write_text(page)
+        write_file(path, page.encode())
         print(f"{path}: filled in from {settings.figures}")
 
 

@@ -2,12 +2,12 @@
 
     python -m study.physics      # out/physics.png, .json, .csv and .npz
 
-The post begins with the question whether video models have truly learned physics. Here physics is one
-rule: the square stays on its circle, and goes an eighth of it per frame. A flow that has learned the
-rule can apply it to a circle that it was never trained on. A flow that has learned nothing but its
-training videos will answer with one of those, such as the nearest. So circles are left out of the
-flow's training, and then it has to continue a first frame on one of them. The autoencoder has seen
-squares at all places: what is tested is the flow alone.
+The post begins with the question whether video models have truly learned physics. Here physics is
+one rule: the square stays on its circle, and goes an eighth of it per frame. A flow that has
+learned the rule can apply it to a circle that it was never trained on. A flow that has learned
+nothing but its training videos will answer with one of those, such as the nearest. So circles are
+left out of the flow's training, and then it has to continue a first frame on one of them. The
+autoencoder has seen squares at all places: what is tested is the flow alone.
 
 What is left out, one flow for each:
 
@@ -16,14 +16,16 @@ What is left out, one flow for each:
     outside    radii 0.5 to 0.8, so that the flow has to go outwards
     inside     radii 0.2 to 0.5, so that it has to go inwards
     sector     frames 0 with their square in one sector of 45 degrees. Exactly one of the eight
-               places of each circle is in it: no video starts there, but all videos pass through it.
+               places of each circle is in it: no video starts there, but all videos pass
+               through it.
 
-A prototype with a single seed led to this hypothesis: every code bridges a gap; outwards a code that
-consists of coordinates (d = 2) goes further than one that is like place cells (d = 100), and inwards
-it is the other way round. But these two codes differ in the number of dimensions as well as in their
-geometry. The control that tells one from the other is the code of d = 2, lifted to 100 numbers by a
-matrix. If the number of dimensions matters, it behaves like d = 100; if the geometry does, like d = 2.
-And as the autoencoder's weight decay grows with d, there is the plain recipe, where it doesn't.
+A prototype with a single seed led to this hypothesis: every code bridges a gap; outwards a code
+that consists of coordinates (d = 2) goes further than one that is like place cells (d = 100), and
+inwards it is the other way round. But these two codes differ in the number of dimensions as well as
+in their geometry. The control that tells one from the other is the code of d = 2, lifted to 100
+numbers by a matrix. If the number of dimensions matters, it behaves like d = 100; if the geometry
+does, like d = 2. And as the autoencoder's weight decay grows with d, there is the plain recipe,
+where it doesn't.
 
 What could fool us, and what stands against it:
 
@@ -34,24 +36,23 @@ What could fool us, and what stands against it:
                     sector) is right up to 0.06 beyond the band. This clamp is the null, and it is
                     measured in the same way as the flows.
     faint light     may move the centre of light although the square is where it should be. So the
-                    error is also measured on the bright pixels alone. (That was planned, but the share
-                    that is right by them was added after a first look at seed 0.)
+                    error is also measured on the bright pixels alone. (That was planned, but the
+                    share that is right by them was added after a first look at seed 0.)
     the width       In 100 numbers of standard deviation 1 the same two coordinates stand out from
-                    the noise seven times more than in two numbers. So there is a second lifted code,
-                    "narrow", whose standard deviation is that much smaller (for "outside").
+                    the noise seven times more than in two numbers. So there is a second lifted
+                    code, "narrow", whose standard deviation is that much smaller (for "outside").
 
-Fixed before looking at the outcomes: the radii below; "right" as in sample.py; the reach, which is how
-far beyond the trained band at least half of the videos are right, and its excess over the clamp's; and
-the comparisons in PAIRS, paired by seed, at the radius 0.65 for "outside" and at 0.35 for "inside",
-both 0.15 beyond the band. (48 starts on each circle had been planned; 24 are measured.) The hypothesis
-is refuted if the lifted code is nearer to d = 100 than to d = 2 there, or if d = 2 isn't ahead outwards
-or d = 100 not inwards.
+Fixed before looking at the outcomes: the radii below; "right" as in sample.py; the reach, which is
+how far beyond the trained band at least half of the videos are right, and its excess over the
+clamp's; and the comparisons in PAIRS, paired by seed, at the radius 0.65 for "outside" and at 0.35
+for "inside", both 0.15 beyond the band. (48 starts on each circle had been planned; 24 are
+measured.) The hypothesis is refuted if the lifted code is nearer to d = 100 than to d = 2 there, or
+if d = 2 isn't ahead outwards or d = 100 not inwards.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import torch
@@ -59,13 +60,32 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-import flow
 from analyze import BLUE, GREEN, GREY, ORANGE, RECIPES, SweepSettings, count_blobs, measure
 from autoencoder import LEAK, Autoencoder, trained_autoencoder
-from data import NUM_FRAMES, PIXEL, possible_orbits, random_first_centers, random_stream
-from flow import FlowNetwork, FlowSettings, LatentSpace, trained_flow
-from sample import centers_of_light, decode_videos, is_right, nearest_orbits, sample
-from study.measures import SKY, draw_marked, latent_space
+from data import NUM_FRAMES, PIXEL, distinct_turns, new_figure, possible_orbits, random_stream
+from flow import (
+    BATCH_SIZE,
+    FlowNetwork,
+    FlowSettings,
+    LatentSpace,
+    latent_space,
+    places,
+    train,
+    train_flow,
+    trained_flow,
+    training_circles,
+)
+from sample import (
+    Flow,
+    centers_of_light,
+    decode_videos,
+    is_right,
+    learned_flow,
+    nearest_orbits,
+    random_noise,
+    sample,
+)
+from study.measures import SKY, both_flows, draw_marked, study_stream
 from study.question import (
     Numbers,
     Pictures,
@@ -116,11 +136,11 @@ PICTURED = 0.65 * np.array([np.cos(np.radians(20)), np.sin(np.radians(20))])
 class Lifted(Autoencoder):
     """The code of another autoencoder, standardised and written with more numbers: times a matrix.
 
-    With orthonormal rows the matrix is a rotation into a space of more dimensions, where all latents lie
-    in a plane: distances and angles stay as they are. A flow then standardises each of the 100 numbers
-    on its own, which stretches the plane a little, by factors between the largest and the smallest of
-    stretches(). So in all it is a linear map, and not exactly a rotation. Every straight line stays
-    straight, and coordinates stay coordinates.
+    With orthonormal rows the matrix is a rotation into a space of more dimensions, where all
+    latents lie in a plane: distances and angles stay as they are. A flow then standardises each of
+    the 100 numbers on its own, which stretches the plane a little, by factors between the largest
+    and the smallest of stretches(). So in all it is a linear map, and not exactly a rotation. Every
+    straight line stays straight, and coordinates stay coordinates.
     """
 
     def __init__(self, space: LatentSpace, matrix: Tensor) -> None:
@@ -148,9 +168,8 @@ def lifting_matrix(rows: int, columns: int, rng: np.random.Generator) -> Tensor:
 def lifted_autoencoder(settings: FlowSettings) -> Lifted:
     """The code of d = 2, lifted to the dimension of these settings."""
     flat = replace(settings, embed_dim=2, latent_scale=1.0)
-    trained_autoencoder(flat)  # now, if it is missing: latent_space() computes without gradients
-    space = latent_space(flat)
-    rng = random_stream(settings.seed, "calibration")
+    space, _ = latent_space(trained_autoencoder(flat), flat)
+    rng = study_stream(settings.seed, "calibration")
     return Lifted(space, lifting_matrix(2, settings.embed_dim, rng))
 
 
@@ -159,35 +178,36 @@ def lifted_autoencoder(settings: FlowSettings) -> Lifted:
 
 
 def place_in_sector(settings: FlowSettings) -> Tensor:
-    """Which of the eight places of each training circle lies in the sector: (circles,), integers 0 to
-    7. The circles are drawn anew, with the same random numbers as in flow.train()."""
-    rng = random_stream(settings.seed, "flow training")
-    first_centers = random_first_centers(
-        flow.NUM_ORBITS, rng, settings.center_range, settings.unseen_radii
-    )
+    """Which of the eight places of each training circle lies in the sector: (circles,), integers 0
+    to 7."""
+    first = training_circles(settings)[:, 0]  # (circles, 2)
     # Place 0 is at this angle, and each further place at 45 degrees more.
-    angle = np.degrees(np.arctan2(first_centers[:, 1], first_centers[:, 0]))
+    angle = np.degrees(np.arctan2(first[:, 1], first[:, 0]))
     places_beyond = np.floor((angle - SECTOR) / SECTOR_WIDTH).astype(int)
     return torch.from_numpy(-places_beyond % NUM_FRAMES)
 
 
-def train_without_sector(
-    settings: FlowSettings, autoencoder: Autoencoder
-) -> tuple[FlowNetwork, LatentSpace]:
-    """flow.train(), but no video starts in the sector. While it runs, its function that draws the
-    training videos is replaced by another one."""
+def videos_without_sector(circles: Tensor, settings: FlowSettings) -> Iterator[Tensor]:
+    """As flow.latent_videos(), but a start is one of the seven places that follow the one that is
+    left out."""
     left_out = place_in_sector(settings)
+    turns, probability = map(torch.from_numpy, distinct_turns(settings.turns))
+    while True:
+        circle = torch.randint(len(circles), (BATCH_SIZE,))
+        start = (left_out[circle] + torch.randint(1, NUM_FRAMES, (BATCH_SIZE,))) % NUM_FRAMES
+        turn = turns[torch.searchsorted(probability.cumsum(0), torch.rand(BATCH_SIZE))]
+        yield circles[circle[:, None], places(start, turn)]
 
-    def draw_videos(orbit_latents: Tensor, n: int, turns: Tensor, probability: Tensor) -> Tensor:
-        """As flow.random_latent_videos(), but a start is one of the seven places that follow the one
-        that is left out."""
-        orbit = torch.randint(len(orbit_latents), (n,))
-        start = (left_out[orbit] + torch.randint(1, NUM_FRAMES, (n,))) % NUM_FRAMES
-        turn = turns[torch.searchsorted(probability.cumsum(0), torch.rand(n))]
-        return orbit_latents[orbit[:, None], flow.places(start, turn)]
 
-    with mock.patch.object(flow, "random_latent_videos", draw_videos):
-        return flow.train(settings, autoencoder)
+def train_without_sector(
+    autoencoder: Autoencoder, settings: FlowSettings
+) -> tuple[FlowNetwork, LatentSpace]:
+    """As flow.train_flow(), but no video starts in the sector."""
+    space, circles = latent_space(autoencoder, settings)
+    torch.manual_seed(settings.seed)
+    network = FlowNetwork(settings)
+    train(network, videos_without_sector(circles, settings), settings)
+    return network, space
 
 
 # ---------------------------------------------------------------------------------------------
@@ -232,8 +252,8 @@ def errors(frames: np.ndarray, first_centers: np.ndarray) -> dict[str, np.ndarra
     Returns:
         "right": (n,), booleans, see is_right().
         "error, px": (n, 7), distance of the centre of light from the true place.
-        "bright, right" and "bright, error, px": the same of those pixels alone that are at least half
-            as bright as the brightest one of their frame.
+        "bright, right" and "bright, error, px": the same of those pixels alone that are at least
+            half as bright as the brightest one of their frame.
         "radius error, px": (n, 7); negative if the centre of light is inside of the circle.
         "angle error, degrees": (n, 7); positive if it is ahead of the true place.
         "square lost": (n, 7), whether a frame shows no square or several.
@@ -274,9 +294,10 @@ def generalisation(
         nearest_seen: (radii, n, 2), the nearest ones that were trained on.
 
     Returns:
-        For each radius, (radii,): "right", "bright, right" and "square lost", as shares; the medians over all frames
-        of what else errors() gives; "exact, right" and "exact, error, px", of the exact flow; and
-        "clamp, right" and "clamp, error, px", of the circle of nearest_seen, without any decoder.
+        For each radius, (radii,): "right", "bright, right" and "square lost", as shares; the
+        medians over all frames of what else errors() gives; "exact, right" and "exact, error, px",
+        of the exact flow; and "clamp, right" and "clamp, error, px", of the circle of nearest_seen,
+        without any decoder.
     """
     radii = len(first_centers)
     flat = first_centers.reshape(-1, 2)
@@ -286,12 +307,14 @@ def generalisation(
         rows = values.reshape(radii, -1)
         return rows.mean(1) if rows.dtype == bool else np.median(rows, axis=1)
 
-    def finished(used: FlowNetwork | None) -> np.ndarray:
+    def finished(flow: Flow) -> np.ndarray:
         """The frames 1 to 7 of the finished videos."""
-        return space.decode(sample(used, space, flat[:, None], rng).states[-1]).numpy()
+        samples = sample(flow, random_noise(space, len(flat), rng))
+        return space.decode(samples.states[-1]).numpy()
 
-    result = {name: by_radius(x) for name, x in errors(finished(network), flat).items()}
-    _, exact = nearest_orbits(finished(None), possible_orbits(flat)[:, :, 1:])
+    flows = both_flows(network, space, flat[:, None])
+    result = {name: by_radius(x) for name, x in errors(finished(flows["learned"]), flat).items()}
+    _, exact = nearest_orbits(finished(flows["exact"]), possible_orbits(flat)[:, :, 1:])
     # All places of a circle turn with the first one, so the clamp is equally far off in each frame.
     clamp = np.linalg.norm(nearest_seen.reshape(-1, 2) - flat, axis=1, keepdims=True) / PIXEL
     for name, distance in (("exact", exact), ("clamp", clamp)):
@@ -333,8 +356,8 @@ def unseen_circles(
     """generalisation() on all RADII, from random starts.
 
     Returns:
-        Besides: "reach", "bright, reach" and "clamp, reach", see reach() (if circles were left out);
-        and "picture", the video from PICTURED, (8, 51, 51).
+        Besides: "reach", "bright, reach" and "clamp, reach", see reach()
+        (if circles were left out); and "picture", the video from PICTURED, (8, 51, 51).
     """
     settings = space.settings
     rng = random_stream(settings.seed, "counting")
@@ -347,7 +370,8 @@ def unseen_circles(
         for name in ("", "bright, ", "clamp, "):
             result[f"{name}reach"] = reach(np.abs(RADII - nearest), result[f"{name}right"])
     given = PICTURED[None, None]
-    latents = sample(network, space, given, rng).states[-1]
+    noise = random_noise(space, 1, rng)
+    latents = sample(learned_flow(network, space, given), noise).states[-1]
     return result | {"picture": decode_videos(space, given, latents)[0]}
 
 
@@ -372,17 +396,17 @@ def measure_circles(settings: FlowSettings) -> dict[str, Any]:
 def measure_lifted_circles(settings: FlowSettings) -> dict[str, Any]:
     """unseen_circles() of a flow on the lifted code. (It is trained each time: its checkpoint would
     have the name of another one.)"""
-    return unseen_circles(*flow.train(settings, lifted_autoencoder(settings)))
+    return unseen_circles(*train_flow(lifted_autoencoder(settings), settings))
 
 
 def measure_sector(settings: FlowSettings) -> dict[str, Any]:
     """unseen_starts() of a flow that is trained now, without the sector."""
-    return unseen_starts(*train_without_sector(settings, trained_autoencoder(settings)))
+    return unseen_starts(*train_without_sector(trained_autoencoder(settings), settings))
 
 
 def measure_lifted_sector(settings: FlowSettings) -> dict[str, Any]:
     """The same on the lifted code."""
-    return unseen_starts(*train_without_sector(settings, lifted_autoencoder(settings)))
+    return unseen_starts(*train_without_sector(lifted_autoencoder(settings), settings))
 
 
 def analysis(settings: SweepSettings) -> Runs:
@@ -452,7 +476,7 @@ def draw_errors(plot: Axes, numbers: Numbers, hold_out: str) -> None:
 
 def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     """The errors over the radius for three hold-outs, and a video of each of three codes."""
-    figure = Figure((11, 8.8), layout="constrained")
+    figure = new_figure(11, 8.8)
     curves, films = figure.subfigures(2, 1, height_ratios=[5, 3.8], squeeze=False)[:, 0]
     plots = curves.subplots(1, 3, sharey=True, width_ratios=[3, 3, 2])
     titles = {
@@ -501,8 +525,8 @@ COLUMNS = (
 
 
 def texts(numbers: Numbers) -> dict[str, str]:
-    """The table; the comparisons of PAIRS; and of each code what is in no table, such as what the bright
-    pixels alone say."""
+    """The table; the comparisons of PAIRS; and of each code what is in no table, such as what the
+    bright pixels alone say."""
 
     def share(code: str, result: str) -> list[str]:
         cells = [at(numbers[f"{code}, {hold_out}"][result], r) for hold_out, r in COLUMNS]

@@ -3,9 +3,9 @@
     python -m study.pictures FOLDER      # out/pictures.json; takes seconds
 
 FOLDER holds the post's nine PNGs, which are not part of this repo. They show one video for each d
-and one network for each range: evidence, not proof. The taken place, the other place and the control
-places are those of measures.py. The README and RESULTS.md tell of figures/pictures.json, so add
---out-dir figures to make that one again.
+and one network for each range: evidence, not proof. The taken place, the other place and the
+control places are those of measures.py. The README and RESULTS.md tell of figures/pictures.json, so
+add --out-dir figures to make that one again.
 """
 
 import json
@@ -27,8 +27,8 @@ from data import (
     grid_centers,
     possible_orbits,
     render,
-    replacing,
     run,
+    write_file,
 )
 from sample import centers_of_light, nearest_orbits
 from study.measures import FRAMES, TOLERANCE, blobs_at, control_places, light_at, turned
@@ -70,7 +70,8 @@ def find_axes(dark: np.ndarray) -> list[tuple[int, int, int, int]]:
 
 def read_frames(path: Path) -> np.ndarray:
     """The frames (8, 51, 51) in a picture. imshow stretched each from black to white, which makes
-    the background grey where a decoder goes below 0; here the background, the median, is 0 again."""
+    the background grey where a decoder goes below 0; here the background, the median, is
+    0 again."""
     image = iio.imread(path)[..., :3].mean(-1)
     frames = []
     for top, bottom, left, right in find_axes(image < 128):
@@ -90,19 +91,19 @@ def measure_video(start: np.ndarray, middle: np.ndarray, end: np.ndarray) -> dic
 
     Returns:
         "squares, step 0" and so on: how many each of the frames 1 to 7 shows, (7,).
-        "at their place, step 50": how many of the finished frames 1-3, 5-7 have a square nearer than
-            TOLERANCE to the taken place: the positive control of this tolerance.
+        "at their place, step 50": how many of the finished frames 1-3, 5-7 have a square nearer
+            than TOLERANCE to the taken place: the positive control of this tolerance.
         "extra squares": those of step 20 in frames 1-3, 5-7, without the one of each frame that is
             nearest to the taken place; in which frame each is, and how far from the other place and
             from the nearest control. "in frame 4": those of frame 4, where the directions meet.
         "light": the mean brightness of step 20 at the other, the control and the taken places.
             "turned circles": the other places are turned around the circle, by 5 degrees at a time,
-            and frames where this brings them nearer than 45 degrees to the taken place are left out;
-            how many of these 72 have as much light as the other places themselves (which count).
-            The same with "frames 1 and 2, " before it, of which the post speaks; there a circle that
-            leaves no frame doesn't count, and "circles" says how many do.
-        "step20: extra pixels from step 0" and so on: all that step20.py measures of samples, too, by
-            its place_shares().
+            and frames where this brings them nearer than 45 degrees to the taken place are left
+            out; how many of these 72 have as much light as the other places themselves
+            (which count). The same with "frames 1 and 2, " before it, of which the post speaks;
+            there a circle that leaves no frame doesn't count, and "circles" says how many do.
+        "step20: extra pixels from step 0" and so on: all that step20.py measures of samples, too,
+            by its place_shares().
     """
     both = possible_orbits(centers_of_light(end[:1]))  # (1, 2, 8, 2)
     nearest, distance = nearest_orbits(end[None, 1:], both[:, :, 1:])
@@ -170,7 +171,8 @@ def ticks(line: np.ndarray) -> np.ndarray:
 
 def read_latents(path: Path) -> np.ndarray:
     """The latents of grid_centers() in a picture, (21, 21, 2), NaN where a dot is hidden. The unit
-    is the distance of two ticks; by their labels it is the same on both axes, in all three pictures.
+    is the distance of two ticks; by their labels it is the same on both axes, in all
+    three pictures.
 
     The left panel shows true x by viridis colours, the right one true y, both 21 levels. A pixel
     belongs to the dot that has its colour in both; a dot is in the middle of its visible pixels."""
@@ -297,8 +299,8 @@ def main(settings: PicturesSettings) -> None:
     }
     for name, values in numbers.items():
         print(name, *(f"  {key}: {value}" for key, value in values.items()), sep="\n")
-    with replacing(settings.out_dir / "pictures.json") as temporary:
-        temporary.write_text(json.dumps(numbers, indent=1) + "\n")
+    content = json.dumps(numbers, indent=1) + "\n"
+    write_file(settings.out_dir / "pictures.json", content.encode())
 
 
 if __name__ == "__main__":

@@ -64,18 +64,19 @@ from scipy import ndimage
 from scipy.linalg import eigh
 
 from analyze import BLUE, GREEN, GREY, ORANGE, RECIPES, RED, SweepSettings, count_blobs, measure
-from autoencoder import encode_squares
+from autoencoder import encode_squares, trained_autoencoder
 from data import (
     FRAME_SIZE,
     FrameSettings,
     grid_centers,
+    new_figure,
     possible_orbits,
     random_first_centers,
     random_stream,
     render,
 )
-from flow import FlowSettings, LatentSpace
-from study.measures import SKY, latent_space
+from flow import FlowSettings, LatentSpace, latent_space
+from study.measures import SKY
 from study.question import (
     Numbers,
     Pictures,
@@ -285,7 +286,7 @@ def one_square_of_shaped_noise(space: LatentSpace, rng: np.random.Generator) -> 
 def measure_latents(settings: FlowSettings) -> dict[str, Any]:
     """measure_code() of the latents; also "d", "participation ratio, own" (before standardising),
     one_square(), "one square, shaped noise", and the midpoints() of the decoder."""
-    space = latent_space(settings)
+    space, _ = latent_space(trained_autoencoder(settings), settings)
     rng = random_stream(settings.seed, "counting")
     result = measure_code(lambda centers: space.encode(centers).numpy(), settings, rng)
     own = encode_squares(space.autoencoder, random_places(settings, rng), settings).numpy()
@@ -456,7 +457,7 @@ def at_distance(value: dict[str, Any], distance: float) -> dict[str, Any]:
 
 def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     """The kernels; the responses of a few units; and one square over the participation ratio."""
-    figure = Figure((11, 4.6), layout="constrained")
+    figure = new_figure(11, 4.6)
     parts: Any = figure.subfigures(1, 3, width_ratios=(1.1, 0.75, 1.15))
     left, middle, right = parts
 

@@ -12,10 +12,12 @@ runs are named results for each case (the settings that differ) and each seed:
 
 They are kept as NAME.json and, to be opened in a spreadsheet, as NAME.csv: for each case and each
 result the mean and standard deviation over the seeds, and the value of each seed. The result called
-"picture", frames of brightness 0 to 1, is kept of seed 0 only, in NAME.npz. (Instead, draw() gets it.)
+"picture", frames of brightness 0 to 1, is kept of seed 0 only, in NAME.npz. (Instead,
+draw() gets it.)
 """
 
 import csv
+import io
 import json
 import time
 from collections.abc import Callable, Iterable
@@ -25,10 +27,12 @@ from typing import Any
 
 import joblib
 import numpy as np
+import tyro
 from matplotlib.figure import Figure
 
 from analyze import SweepSettings, over_seeds, rounded
-from data import check_output, replacing, run, write_figure
+from autoencoder import AutoencoderSettings, shared_settings
+from data import check_output, run, write_figure, write_file
 
 Runs = dict[str, list[dict[str, Any]]]  # case -> results of each seed
 Numbers = dict[str, dict[str, Any]]  # case -> result -> "mean", "std", "seeds"
@@ -36,38 +40,56 @@ Pictures = dict[str, np.ndarray]  # case -> frames
 
 
 @dataclass(frozen=True)
-class QuestionSettings(SweepSettings):
+class StudySettings(SweepSettings):
+    """What all commands of the study share."""
+
+    # Not offered as an option: questions share their networks, and each would train them anew.
+    retrain: tyro.conf.Suppress[bool] = False
+
+
+@dataclass(frozen=True)
+class QuestionSettings(StudySettings):
     """Measure, and draw the figure."""
 
     redraw: bool = False
     """Only draw the figure again, from the numbers in the folder."""
 
 
+def autoencoders(settings: SweepSettings, **changes: Any) -> list[AutoencoderSettings]:
+    """The settings of one autoencoder for each seed, with these changes."""
+    flows = settings.flows(**changes)
+    return [shared_settings(each, AutoencoderSettings) for each in flows]
+
+
 def write_numbers(folder: Path, name: str, runs: Runs, minutes: float) -> None:
     """Keep the results of a question: NAME.json, NAME.csv, and NAME.npz if there are pictures."""
     numbers = rounded({case: over_seeds(seeds) for case, seeds in runs.items()})
     cost = rounded({"minutes": minutes, "cores": joblib.cpu_count()})
-    with replacing(folder / f"{name}.json") as temporary:
-        temporary.write_text(json.dumps({"cost": cost, "cases": numbers}) + "\n")
-    with replacing(folder / f"{name}.csv") as temporary, temporary.open("w", newline="") as file:
-        seeds = [f"seed {i}" for i in range(max(len(each) for each in runs.values()))]
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["case", "result", "place", "mean", "standard deviation", *seeds])
-        for case, results in numbers.items():
-            for result, value in results.items():
-                mean, std, each = (np.array(value[key]) for key in ("mean", "std", "seeds"))
-                for place in np.ndindex(mean.shape):  # one row for a single number
-                    at = " ".join(map(str, place))
-                    row = [mean[place], std[place], *each[(slice(None), *place)]]
-                    table.writerow([case, result, at, *(f"{x:.4g}" for x in row)])
+    content = json.dumps({"cost": cost, "cases": numbers}) + "\n"
+    write_file(folder / f"{name}.json", content.encode())
+
+    text = io.StringIO()
+    seeds = [f"seed {i}" for i in range(max(len(each) for each in runs.values()))]
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["case", "result", "place", "mean", "standard deviation", *seeds])
+    for case, results in numbers.items():
+        for result, value in results.items():
+            mean, std, each = (np.array(value[key]) for key in ("mean", "std", "seeds"))
+            for place in np.ndindex(mean.shape):  # one row for a single number
+                at = " ".join(map(str, place))
+                row = [mean[place], std[place], *each[(slice(None), *place)]]
+                table.writerow([case, result, at, *(f"{x:.4g}" for x in row)])
+    write_file(folder / f"{name}.csv", text.getvalue().encode())
+
     pictures = {case: each[0]["picture"] for case, each in runs.items() if "picture" in each[0]}
     if pictures:
         as_bytes = {
             case: np.rint(255 * np.clip(frames, 0, 1)).astype(np.uint8)
             for case, frames in pictures.items()
         }
-        with replacing(folder / f"{name}.npz") as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **as_bytes)
+        arrays = io.BytesIO()
+        np.savez_compressed(arrays, **as_bytes)
+        write_file(folder / f"{name}.npz", arrays.getvalue())
 
 
 def read_numbers(folder: Path, name: str) -> tuple[Numbers, Pictures, dict[str, float]]:

@@ -2,14 +2,14 @@
 
     python -m study.representing      # out/representing.png and .json
 
-A flow that is trained with squared error outputs the mean over the possible videos, at any d. So the
-share q that its posterior mean gives to one direction should be the exact posterior, whatever d and
-the decoder are. How far q is from it is measured on true videos with noise added. (Whether q is
+A flow that is trained with squared error outputs the mean over the possible videos, at any d. So
+the share q that its posterior mean gives to one direction should be the exact posterior, whatever d
+and the decoder are. How far q is from it is measured on true videos with noise added. (Whether q is
 calibrated says less: a q that were always 1/2 would be calibrated, too.)
 
 Whether two squares are seen in that mean is up to the decoder alone. It is asked, without any flow,
-what it draws for the midpoint of two latents, which is what a right flow outputs at step 0. Both are
-measured for three dimensions, without and with two hidden layers before and behind the latent.
+what it draws for the midpoint of two latents, which is what a right flow outputs at step 0. Both
+are measured for three dimensions, without and with two hidden layers before and behind the latent.
 """
 
 from typing import Any
@@ -20,9 +20,9 @@ from matplotlib.figure import Figure
 
 from analyze import BLUE, GREEN, GREY, ORANGE, RECIPES, RED, SweepSettings, count_blobs, measure
 from autoencoder import Autoencoder, AutoencoderSettings, encode_squares
-from data import distinct_turns, possible_orbits, random_first_centers, random_stream
+from data import distinct_turns, new_figure, possible_orbits, random_first_centers, random_stream
 from flow import FlowNetwork, FlowSettings, LatentSpace, posterior, speciation_time, trained_flow
-from sample import random_given_centers, sample
+from sample import learned_flow, random_given_centers, random_noise, sample
 from study.measures import (
     APART,
     FRAMES,
@@ -30,6 +30,7 @@ from study.measures import (
     MOSTLY_CCW,
     ccw_fraction,
     reliability,
+    study_stream,
     true_videos,
 )
 from study.question import Numbers, Pictures, Runs, command, markdown_table, percent, spread
@@ -52,7 +53,7 @@ def calibration(network: FlowNetwork, space: LatentSpace) -> dict[str, Any]:
         "bins: videos", "bins: q", "bins: counter-clockwise": reliability() of q, (10,).
     """
     settings = space.settings
-    rng = random_stream(settings.seed, "calibration")
+    rng = study_stream(settings.seed, "calibration")
     first_centers = random_first_centers(4000, rng, settings.center_range)
     far = np.linalg.norm(first_centers, axis=1) > MIN_RADIUS
     videos = true_videos(space, first_centers[far][:1000], rng)
@@ -81,13 +82,14 @@ def calibration(network: FlowNetwork, space: LatentSpace) -> dict[str, Any]:
 
 def squares_at_step_0(network: FlowNetwork, space: LatentSpace) -> dict[str, Any]:
     """Of the generated frames in which the directions differ, in the posterior mean of step 0: the
-    shares "with one square" and "with two or more". From 200 first frames, those with a radius above
-    APART."""
+    shares "with one square" and "with two or more". From 200 first frames, those with a radius
+    above APART."""
     settings = space.settings
     rng = random_stream(settings.seed, "counting")
     given_centers = random_given_centers(settings, 200, rng)
-    far = np.linalg.norm(given_centers[:, 0], axis=1) > APART
-    samples = sample(network, space, given_centers[far], rng, steps=1)
+    given_centers = given_centers[np.linalg.norm(given_centers[:, 0], axis=1) > APART]
+    noise = random_noise(space, len(given_centers), rng)
+    samples = sample(learned_flow(network, space, given_centers), noise, steps=1)
     frames = space.decode(samples.posterior_means[0]).numpy()  # the generated ones alone
     differ = [i - settings.given_frames for i in FRAMES if i >= settings.given_frames]
     count = count_blobs(frames[:, differ])
@@ -105,7 +107,7 @@ def midpoints(model: Autoencoder, settings: AutoencoderSettings) -> dict[str, An
             how far they are from it themselves: |dec((a + b) / 2) - (dec(a) + dec(b)) / 2|^2 /
             |(dec(a) - dec(b)) / 2|^2. It is 0 if the decoder adds.
     """
-    rng = random_stream(settings.seed, "midpoints")
+    rng = study_stream(settings.seed, "midpoints")
     first_centers = random_first_centers(400, rng, settings.center_range)
     first_centers = first_centers[np.linalg.norm(first_centers, axis=1) > APART]
     both = possible_orbits(first_centers)[:, :, 1:4]  # (n, 2, 3, 2)
@@ -162,7 +164,7 @@ def analysis(settings: SweepSettings) -> Runs:
 def draw(cases: Numbers, pictures: Pictures) -> Figure:
     """How far q is from the exact posterior; how often it was right; and what is seen, against the
     decoder's midpoints."""
-    figure = Figure((11.5, 4.3), layout="constrained")
+    figure = new_figure(11.5, 4.3)
     distance, right, seen = figure.subplots(1, 3)
     depths = list(zip(DEPTHS, ("black", RED), "o^", strict=True))
 

@@ -3,10 +3,10 @@
     python -m study.state      # out/state.png, .json, .csv and .npz
 
 The post says that with d = 100 at step 20 of 50 "frame 1/2 appears to represent both possibilities
-simultaneously". Its frames show several squares there. A state could show them because it holds both
-videos at once. It could also show them because there is still noise in it. These two can be told apart,
-because a state can be taken apart. An Euler step is a weighted mean of the state and the posterior
-mean, and so, whatever the network is, the state of step k of N is
+simultaneously". Its frames show several squares there. A state could show them because it holds
+both videos at once. It could also show them because there is still noise in it. These two can be
+told apart, because a state can be taken apart. An Euler step is a weighted mean of the state and
+the posterior mean, and so, whatever the network is, the state of step k of N is
 
     x_k = (1 - k/N) x_0 + sum over j < k of w_j m_j,      w_j = (N - k) / ((N - j) (N - j - 1))
 
@@ -15,9 +15,9 @@ running mean of all posterior means so far. The weights w_j add up to t = k/N, a
 running mean is divided by t before it is looked at.
 
 Part 1, in the latent. Two videos begin with the given frame: the one that the sampled video took in
-the end, and the other one. Write state / t as a mix of the two plus a rest, by least squares and with
-coefficients that add up to 1: the coefficient of the other one is the other direction's share. It is
-0 for a state that has decided, and 1/2 for one that holds both directions.
+the end, and the other one. Write state / t as a mix of the two plus a rest, by least squares and
+with coefficients that add up to 1: the coefficient of the other one is the other direction's share.
+It is 0 for a state that has decided, and 1/2 for one that holds both directions.
 
 There is a trap. The running mean remembers the first steps, at which nothing was decided, and so it
 holds something of the other direction. But the noise part is not neutral: the noise has chosen the
@@ -36,32 +36,33 @@ add up to that of the state.) The answer is therefore the share in the whole sta
     d = 2                  where the post sees one square at every step
     two given frames       nothing is open from the start (a negative control)
 
-Part 2, in the pictures. The extra pixels of a state are those that are brighter than 0.5 and lie off
-the square of the taken direction. If they belong to the noise, they were there at step 0 already, and
-they go when the noise part is replaced by fresh noise. If they belong to what the flow has in mind,
-they stay, and the running mean shows them, too. The null is the same frame of another video. Bright
-pixels that lie on the taken square must stay more often (the positive control), and frame 4, where
-the two directions meet, has no other direction to show (a negative control).
+Part 2, in the pictures. The extra pixels of a state are those that are brighter than 0.5 and lie
+off the square of the taken direction. If they belong to the noise, they were there at step 0
+already, and they go when the noise part is replaced by fresh noise. If they belong to what the flow
+has in mind, they stay, and the running mean shows them, too. The null is the same frame of another
+video. Bright pixels that lie on the taken square must stay more often (the positive control), and
+frame 4, where the two directions meet, has no other direction to show (a negative control).
 
-The post speaks of frames 1 and 2, and there its picture has more light at the other place than in its
-other frames. So in how many videos is there as much, if the state has decided (the state without
-memory), and in how many if it hasn't? (This was added after these two frames of the post's picture had been
-measured by themselves.)
+The post speaks of frames 1 and 2, and there its picture has more light at the other place than in
+its other frames. So in how many videos is there as much, if the state has decided
+(the state without memory), and in how many if it hasn't? (This was added after these two frames of
+the post's picture had been measured by themselves.)
 
 Squares are counted at the taken place, at the other one, and per place at six control places of the
-same circle. Only what the other place has more than the controls speaks for the other direction, and
-only if the state without memory doesn't have it, too. Two things must pass this test if it is any
-good: the finished video at the taken place, and the posterior mean of step 0 with d = 100 at the other
-one. The undecided state says how much there would be to see in a state that really holds both.
+same circle. Only what the other place has more than the controls speaks for the other direction,
+and only if the state without memory doesn't have it, too. Two things must pass this test if it is
+any good: the finished video at the taken place, and the posterior mean of step 0 with d = 100 at
+the other one. The undecided state says how much there would be to see in a state that really
+holds both.
 
-The scale of the latents decides how long they are hidden in the noise, and the post doesn't tell it.
-So there are three scales with d = 100. Two cases were added after five seeds had shown that a learned
-state holds a little more of the other direction than an exact one: the same flow trained for 300 and for
-2800 steps (usual are 1400). If what is too much shrinks with the training, it is what the flow hasn't
-learned yet. Fixed before the outcomes were looked at: the steps 5, 10, 20
-and the one nearest to t_S, the brightness 0.5, and circles of a radius above 0.55. Not fixed before:
-the squares of the state without memory. They were added when seed 0 showed that even the exact flow,
-which has decided, can have more at the other place than at the controls.
+The scale of the latents decides how long they are hidden in the noise, and the post doesn't tell
+it. So there are three scales with d = 100. Two cases were added after five seeds had shown that a
+learned state holds a little more of the other direction than an exact one: the same flow trained
+for 300 and for 2800 steps (usual are 1400). If what is too much shrinks with the training, it is
+what the flow hasn't learned yet. Fixed before the outcomes were looked at: the steps 5, 10, 20 and
+the one nearest to t_S, the brightness 0.5, and circles of a radius above 0.55. Not fixed before:
+the squares of the state without memory. They were added when seed 0 showed that even the exact
+flow, which has decided, can have more at the other place than at the controls.
 """
 
 from dataclasses import dataclass
@@ -74,29 +75,32 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from analyze import BLUE, GREEN, GREY, ORANGE, SweepSettings, measure
-from data import possible_orbits, random_stream, render
+from data import new_figure, possible_orbits, random_stream, render
 from flow import (
     FlowNetwork,
     FlowSettings,
     LatentSpace,
     possible_futures,
-    posterior_mean,
     speciation_time,
     trained_flow,
 )
 from sample import (
+    Flow,
     Samples,
     centers_of_light,
     decode_videos,
     euler_steps,
+    exact_flow,
     nearest_orbits,
     random_given_centers,
+    random_noise,
     sample,
 )
 from study.measures import (
     FRAMES,
     MIN_RADIUS,
     blobs_at,
+    both_flows,
     control_places,
     draw_marked,
     light_at,
@@ -158,6 +162,7 @@ PICTURE_ROWS = (  # of the result "picture"
 class BothWays:
     """n sampled videos of large radius, all their steps, and the two true videos of each."""
 
+    given_centers: np.ndarray  # (n, given_frames, 2), where the squares of the given frames are
     samples: Samples
     z_taken: Tensor  # (n, D), the true video that the finished one is nearer to
     z_other: Tensor  # (n, D), the true video in the other direction
@@ -165,32 +170,37 @@ class BothWays:
     other: np.ndarray  # (n, 8, 2), and in the other one
 
 
-def both_ways(samples: Samples, space: LatentSpace) -> BothWays:
+def both_ways(samples: Samples, given_centers: np.ndarray, space: LatentSpace) -> BothWays:
     """Find out which way each video took. All radii must be above MIN_RADIUS."""
-    far, taken, other = taken_and_other(samples, space)
-    assert len(far) == len(samples.given_centers)
-    futures, _ = possible_futures(space, samples.given_centers)
-    nearest = (samples.states[-1][:, None] - futures).norm(dim=2).argmin(1)  # (n,)
+    finished = samples.states[-1]
+    far, taken, other = taken_and_other(finished, given_centers, space)
+    assert len(far) == len(given_centers)
+    futures, _ = possible_futures(space, given_centers)
+    nearest = (finished[:, None] - futures).norm(dim=2).argmin(1)  # (n,)
     i = torch.arange(len(futures))
-    return BothWays(samples, futures[i, nearest], futures[i, 1 - nearest], taken, other)
+    z_taken, z_other = futures[i, nearest], futures[i, 1 - nearest]
+    return BothWays(given_centers, samples, z_taken, z_other, taken, other)
 
 
 def sample_far(
-    network: FlowNetwork | None, space: LatentSpace, first_frames: int = FIRST_FRAMES
-) -> tuple[BothWays, Tensor]:
-    """Sample a video for each of these first frames whose radius is above MIN_RADIUS, with the network
-    or, if None, with the exact flow. First frames and noise are the same for both.
+    network: FlowNetwork, space: LatentSpace, first_frames: int = FIRST_FRAMES
+) -> tuple[dict[str, BothWays], Tensor]:
+    """Sample a video for each of these first frames whose radius is above MIN_RADIUS.
 
     Returns:
-        The videos, and fresh noise for each of them, (n, D).
+        The videos of the "learned" and of the "exact" flow, from the same noise; and fresh noise
+        for each of them, (n, D).
     """
     rng = random_stream(space.settings.seed, "counting")
     given_centers = random_given_centers(space.settings, first_frames, rng)
-    far = np.linalg.norm(given_centers[:, 0], axis=1) > MIN_RADIUS
-    samples = sample(network, space, given_centers[far], rng, STEPS)
-    shape = samples.states[0].shape
-    fresh = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
-    return both_ways(samples, space), fresh
+    given_centers = given_centers[np.linalg.norm(given_centers[:, 0], axis=1) > MIN_RADIUS]
+    noise = random_noise(space, len(given_centers), rng)
+    fresh = random_noise(space, len(given_centers), rng)
+    videos = {
+        name: both_ways(sample(flow, noise, STEPS), given_centers, space)
+        for name, flow in both_flows(network, space, given_centers).items()
+    }
+    return videos, fresh
 
 
 # ---------------------------------------------------------------------------------------------
@@ -201,8 +211,8 @@ def take_apart(states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Take states (steps + 1, n, D), of step 0 to the last, apart.
 
     Returns:
-        The time t of each, (steps + 1, 1, 1); the noise part (1 - t) x_0 and the running mean, not yet
-        divided by t, both (steps + 1, n, D). The two parts add up to the states.
+        The time t of each, (steps + 1, 1, 1); the noise part (1 - t) x_0 and the running mean, not
+        yet divided by t, both (steps + 1, n, D). The two parts add up to the states.
     """
     steps = len(states) - 1
     t = torch.arange(steps + 1)[:, None, None] / steps
@@ -213,17 +223,17 @@ def take_apart(states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def other_share(latents: Tensor, z_taken: Tensor, z_other: Tensor) -> Tensor:
     """The other direction's share in latents (..., n, D): (..., n).
 
-    It is the b for which a z_taken + b z_other, with a + b = 1, comes nearest to the latent. That is the
-    place along the line from the taken video, 0, to the other one, 1; what lies off this line doesn't
-    count. It can lie outside of 0 to 1.
+    It is the b for which a z_taken + b z_other, with a + b = 1, comes nearest to the latent. That
+    is the place along the line from the taken video, 0, to the other one, 1; what lies off this
+    line doesn't count. It can lie outside of 0 to 1.
     """
     way = z_other - z_taken
     return ((latents - z_taken) * way).sum(-1) / (way**2).sum(-1)
 
 
 def state_without_memory(t: Tensor, z_taken: Tensor, z_other: Tensor, fresh: Tensor) -> Tensor:
-    """What a state would be that has nothing left of its past: t z_taken + (1 - t) fresh noise. If it
-    lies nearer to t z_other, it is mirrored, since it would then have taken the other direction.
+    """What a state would be that has nothing left of its past: t z_taken + (1 - t) fresh noise. If
+    it lies nearer to t z_other, it is mirrored, since it would then have taken the other direction.
 
     Args:
         t: (..., 1, 1); z_taken, z_other and fresh: (n, D).
@@ -245,8 +255,8 @@ def latent_shares(videos: BothWays, fresh: Tensor) -> dict[str, np.ndarray]:
         fresh: noise (n, D) that has nothing to do with the videos.
 
     Returns:
-        Arrays (steps + 1,), the place is the step. At step 0 there is nothing of a video in a state,
-        and its share is not a number, but for the posterior mean.
+        Arrays (steps + 1,), the place is the step. At step 0 there is nothing of a video in a
+        state, and its share is not a number, but for the posterior mean.
         "state", "running mean", "posterior mean": the share in each, the first two divided by t.
         "noise part": what the noise adds to the running mean's share, so that it is the state's.
             It is mostly below 0, since the noise leans towards the direction that it has chosen.
@@ -272,16 +282,13 @@ def latent_shares(videos: BothWays, fresh: Tensor) -> dict[str, np.ndarray]:
 
 
 @torch.no_grad()
-def shares_with_small_steps(videos: BothWays, space: LatentSpace, finer: int = FINER) -> np.ndarray:
-    """The other direction's share in the states of the exact flow that starts from the noise of these
-    videos and takes `finer` times as many steps: (51,), at the times of the 50 steps. The videos must
-    be those of the exact flow, so that both take the same way."""
-    noise = videos.samples.states[0]
-    futures, prior = possible_futures(space, videos.samples.given_centers)
+def shares_with_small_steps(videos: BothWays, flow: Flow, finer: int = FINER) -> np.ndarray:
+    """The other direction's share in the states of the exact flow that starts from the noise of
+    these videos and takes `finer` times as many steps: (51,), at the times of the 50 steps. The
+    videos must be those of the exact flow, so that both take the same way."""
     steps = finer * (len(videos.samples.states) - 1)
-    walk = euler_steps(lambda x, t: posterior_mean(x, t, futures, prior), noise, steps)
     shares = [np.nan]
-    for k, (state, _) in enumerate(walk):
+    for k, (state, _) in enumerate(euler_steps(flow, videos.samples.states[0], steps)):
         if k > 0 and k % finer == 0:
             t = k / steps
             shares.append(other_share(state / t, videos.z_taken, videos.z_other).mean().item())
@@ -293,8 +300,8 @@ def shares_with_small_steps(videos: BothWays, space: LatentSpace, finer: int = F
 
 
 def also_bright(pixels: np.ndarray, frames: np.ndarray) -> float:
-    """Which share of the pixels marked in booleans (n, f, 51, 51) is bright in frames of this shape,
-    too; not a number if none is marked."""
+    """Which share of the pixels marked in booleans (n, f, 51, 51) is bright in frames of this
+    shape, too; not a number if none is marked."""
     return float((frames[pixels] > BRIGHT).mean()) if pixels.any() else np.nan
 
 
@@ -315,9 +322,9 @@ def pixel_shares(
     Returns:
         "extra pixels a frame": how many are bright off the taken square.
         Of these extra pixels, the shares that are bright in the three others: "extra: at step 0",
-        "extra: with fresh noise", "extra: in the running mean". The null of the first two, in the same
-        frame of another video: "extra: at step 0, another video", "extra: with fresh noise, another
-        video". Of the bright pixels inside the taken square: "taken: with fresh noise".
+        "extra: with fresh noise", "extra: in the running mean". The null of the first two, in the
+        same frame of another video: "extra: at step 0, another video", "extra: with fresh noise,
+        another video". Of the bright pixels inside the taken square: "taken: with fresh noise".
     """
     square = render(taken)
     extra = (state > BRIGHT) & (square == 0)
@@ -336,8 +343,8 @@ def pixel_shares(
 
 
 def squares_at(frames: np.ndarray, places: np.ndarray) -> dict[str, float]:
-    """How many frames (n, f, 51, 51) have a blob at the taken place, at the other one and, on average
-    over the six, at a control place; and how bright it is there.
+    """How many frames (n, f, 51, 51) have a blob at the taken place, at the other one and, on
+    average over the six, at a control place; and how bright it is there.
 
     Args:
         places: (n, f, 8, 2), in this order: the taken one, the other one, six controls.
@@ -360,15 +367,15 @@ def squares_at(frames: np.ndarray, places: np.ndarray) -> dict[str, float]:
 
 def places_to_look_at(videos: BothWays) -> np.ndarray:
     """The taken place, the other one and the six controls in each of FRAMES: (n, 6, 8, 2)."""
-    controls = control_places(videos.samples.given_centers[:, 0])
+    controls = control_places(videos.given_centers[:, 0])
     two = np.stack([videos.taken[:, FRAMES], videos.other[:, FRAMES]], axis=2)
     return np.concatenate([two, controls], axis=2)
 
 
 def parts_of_step(videos: BothWays, fresh: Tensor, step: int) -> dict[str, Tensor]:
-    """The latents (n, D) of one step, ready to be decoded: its parts and what it is held against. The
-    running mean is divided by t. "with fresh noise" is the state with fresh noise (n, D) in place of its
-    own, and "undecided, with fresh noise" likewise."""
+    """The latents (n, D) of one step, ready to be decoded: its parts and what it is held against.
+    The running mean is divided by t. "with fresh noise" is the state with fresh noise (n, D) in
+    place of its own, and "undecided, with fresh noise" likewise."""
     times, noise_part, running_mean = take_apart(videos.samples.states)
     t, middle = times[step], (videos.z_taken + videos.z_other) / 2
     return {
@@ -390,8 +397,8 @@ def generated_frames(space: LatentSpace) -> list[int]:
 
 
 def pixels_seen(videos: BothWays, fresh: Tensor, space: LatentSpace, step: int) -> dict[str, float]:
-    """pixel_shares() of the decoded state of one step, not step 0: of the generated ones of FRAMES, of
-    frame 4 with "frame 4, " before each name, and of the undecided state with "undecided, "."""
+    """pixel_shares() of the decoded state of one step, not step 0: of the generated ones of FRAMES,
+    of frame 4 with "frame 4, " before each name, and of the undecided state with "undecided, "."""
     latents = parts_of_step(videos, fresh, step) | {"step 0": videos.samples.states[0]}
     names = ("state", "step 0", "with fresh noise", "running mean")
     undecided = ("undecided state", "step 0", "undecided, with fresh noise", "middle")
@@ -414,11 +421,12 @@ def pixels_seen(videos: BothWays, fresh: Tensor, space: LatentSpace, step: int) 
 def squares_seen(
     videos: BothWays, fresh: Tensor, space: LatentSpace, step: int
 ) -> dict[str, float]:
-    """squares_at() of one step, in the generated ones of FRAMES: of its state, its posterior mean, the
-    state without memory and the undecided state, with these names and a comma before each. The same
-    of frames 1 and 2 alone, of which the post speaks, with "frames 1 and 2, " before each. Besides,
-    "state, as much light as the post" and so on: in how many videos the other place is as bright as in
-    the post's picture (POST_LIGHT). Frames are stretched to full contrast for that, as its are."""
+    """squares_at() of one step, in the generated ones of FRAMES: of its state, its posterior mean,
+    the state without memory and the undecided state, with these names and a comma before each. The
+    same of frames 1 and 2 alone, of which the post speaks, with "frames 1 and 2, " before each.
+    Besides, "state, as much light as the post" and so on: in how many videos the other place is as
+    bright as in the post's picture (POST_LIGHT). Frames are stretched to full contrast for that, as
+    its are."""
     frames = generated_frames(space)
     first_two = [frame for frame in frames if frame <= 2]
     places = places_to_look_at(videos)  # (n, 6, 8, 2)
@@ -438,14 +446,14 @@ def squares_seen(
 
 
 def picture(videos: BothWays, fresh: Tensor, space: LatentSpace) -> np.ndarray:
-    """The first video as PICTURE_ROWS, (7, 8, 51, 51), the given frame first. Rows that don't name a
-    step are those of SHOWN_STEP."""
+    """The first video as PICTURE_ROWS, (7, 8, 51, 51), the given frame first. Rows that don't name
+    a step are those of SHOWN_STEP."""
     latents = parts_of_step(videos, fresh, SHOWN_STEP) | {
         "state, step 0": videos.samples.states[0],
         "state, step 50": videos.samples.states[STEPS],
     }
     rows = torch.stack([latents[name][0] for name in PICTURE_ROWS])
-    given = videos.samples.given_centers[:1].repeat(len(rows), axis=0)
+    given = videos.given_centers[:1].repeat(len(rows), axis=0)
     return decode_videos(space, given, rows)
 
 
@@ -462,14 +470,14 @@ def state_of(
     Returns:
         "t_S": in steps, the mean over the videos, and "videos", how many there are.
         latent_shares() as "state, learned" and so on, and "state, exact, small steps".
-        squares_seen() and pixels_seen() as "NAME, learned, step 20" and so on. The step that is nearest
-        to t_S is called "step t_S". Of the exact flow only steps 0, 20 and t_S are decoded.
+        squares_seen() and pixels_seen() as "NAME, learned, step 20" and so on. The step that is
+        nearest to t_S is called "step t_S". Of the exact flow only steps 0, 20 and t_S are decoded.
         "blob at taken, learned, step 50": the positive control of the places.
         "picture": picture() of the learned flow.
     """
     results: dict[str, Any] = {}
-    for flow, used in {"learned": network, "exact": None}.items():
-        videos, fresh = sample_far(used, space, first_frames)
+    both, fresh = sample_far(network, space, first_frames)
+    for flow, videos in both.items():
         futures = torch.stack([videos.z_taken, videos.z_other], dim=1)
         t_s = STEPS * speciation_time(futures).mean().item()
         for name, value in latent_shares(videos, fresh).items():
@@ -481,7 +489,8 @@ def state_of(
                 "picture": picture(videos, fresh, space),
             }
         else:
-            results["state, exact, small steps"] = shares_with_small_steps(videos, space)
+            exact = exact_flow(space, videos.given_centers)
+            results["state, exact, small steps"] = shares_with_small_steps(videos, exact)
 
         decoded_steps = SEEN_STEPS if flow == "learned" else (SHOWN_STEP,)
         steps = {f"step {step}": step for step in (0, *decoded_steps)}
@@ -560,12 +569,12 @@ def draw_shares(plot: Axes, case: dict[str, Any]) -> None:
 
 def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     """A state as a sum, in pictures; and the other direction's share in it, in three cases."""
-    figure = Figure((11, 8.5), layout="constrained")
+    figure = new_figure(11, 8.5)
     films, curves = figure.subfigures(2, 1, squeeze=False, height_ratios=(4.9, 3.1))[:, 0]
     films.suptitle(
         "The extra squares of a state are those of its noise part\n"
-        f"(frames 0 to 7 at step {SHOWN_STEP} of {STEPS}, seed 0; blue: the direction taken in the end; "
-        "dashed orange: the other one)",
+        f"(frames 0 to 7 at step {SHOWN_STEP} of {STEPS}, seed 0; "
+        "blue: the direction taken in the end; dashed orange: the other one)",
         fontsize=11,
     )
     axes = films.subplots(len(ROW_NAMES), len(PICTURED), squeeze=False)
@@ -618,9 +627,9 @@ def square_texts(case: dict[str, Any], label: str) -> dict[str, str]:
 
 
 def texts(numbers: Numbers) -> dict[str, str]:
-    """All of the learned flow at step 20 unless the name says otherwise: the other direction's shares
-    ("state, d = 100"), the squares at the other place and at the controls ("state, blob at other, d =
-    100"), the extra pixels ("extra: at step 0, d = 100"), and two tables."""
+    """All of the learned flow at step 20 unless the name says otherwise: the other direction's
+    shares ("state, d = 100"), the squares at the other place and at the controls ("state, blob at
+    other, d = 100"), the extra pixels ("extra: at step 0, d = 100"), and two tables."""
     told = {}
     for case, value in numbers.items():
         for start in POST_LIGHT:

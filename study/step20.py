@@ -3,48 +3,51 @@
     python -m study.step20      # out/step20.png, .json, .csv and .npz
 
 The post shows one video for each d, at sampling steps 0, 20 and 50. At d = 100 every frame shows
-several squares at step 20 and one in the end; at d = 2 there is always one. The post says of frames 1
-and 2 that they appear to represent both possibilities at once (study/state.py asks for that), and of
-the rest only that the constraint of one square can be broken for a while.
+several squares at step 20 and one in the end; at d = 2 there is always one. The post says of frames
+1 and 2 that they appear to represent both possibilities at once (study/state.py asks for that), and
+of the rest only that the constraint of one square can be broken for a while.
 
-There is a simpler candidate. A state is a mixture of a video and noise, x_t = t z + (1 - t) eps, and
-step 20 of 50 has t = 0.4. The noise has the standard deviation 1. If the latents z are narrower than
-that, most of x_t is still noise at step 20, however well the flow knows which video it will be. Then
-the decoder draws what it draws of noise, and that it does at step 0 already, where no flow has done
-anything. The axes of the post's scatter plots show latents of about 5 at d = 2; at d = 100, and what
-its flow makes of them first, is not told. So here the latents are scaled: with --latent-scale 0.3
-their standard deviation is 0.3. A recipe is a decoder, a model in the flow's place, and a scale. The
-same recipe must serve d = 2 and d = 100, because the post tells of no difference but d. (One recipe
-stands for latents that nothing scales, with 5 at d = 2 and a guess at d = 100.)
+There is a simpler candidate. A state is a mixture of a video and noise, x_t = t z + (1 - t) eps,
+and step 20 of 50 has t = 0.4. The noise has the standard deviation 1. If the latents z are
+narrower than that, most of x_t is still noise at step 20, however well the flow knows which video
+it will be. Then the decoder draws what it draws of noise, and that it does at step 0 already,
+where no flow has done anything. The axes of the post's scatter plots show latents of about 5 at
+d = 2; at d = 100, and what its flow makes of them first, is not told. So here the latents are
+scaled: with --latent-scale 0.3 their standard deviation is 0.3. A recipe is a decoder, a model in
+the flow's place, and a scale. The same recipe must serve d = 2 and d = 100, because the post tells
+of no difference but d. (One recipe stands for latents that nothing scales, with 5 at d = 2 and a
+guess at d = 100.)
 
 What is measured: 40 videos for each recipe, d and seed. Each frame is stretched to full contrast
 first, as the post's pictures are, and then its squares are counted. A video is "as the post" if it
-shows at least what the post's one video shows (see POST_VIDEO below). The share of such videos is the
-probability of such a picture if the recipe were the post's. A recipe fits if that is at least 5 % at
-d = 2 and at d = 100. This rule, the list of recipes and all thresholds were fixed before the five
-seeds were measured. (That a scale of 0.3 looks like the post's was known from trials with seed 0.)
+shows at least what the post's one video shows (see POST_VIDEO below). The share of such videos is
+the probability of such a picture if the recipe were the post's. A recipe fits if that is at least
+5 % at d = 2 and at d = 100. This rule, the list of recipes and all thresholds were fixed before
+the five seeds were measured. (That a scale of 0.3 looks like the post's was known from trials
+with seed 0.)
 
 What would refute the candidate: no scale that fits both; or several squares at step 20 that were
-not there at step 0. The latter is asked of the pixels: are the bright ones off the taken place those
-that were bright at step 0? The post's own pictures can be asked the same.
+not there at step 0. The latter is asked of the pixels: are the bright ones off the taken place
+those that were bright at step 0? The post's own pictures can be asked the same.
 
     null                step 0, decoded noise. For the likeness of step 20 with step 0: the likeness
                         with other frames of step 0.
-    negative control    squares at the control places, where neither direction has its square. And the
-                        exact flow, which has learned nothing: what it shows is no failure of learning.
+    negative control    squares at the control places, where neither direction has its square.
+                        And the exact flow, which has learned nothing: what it shows is no
+                        failure of learning.
     positive control    a true video, encoded and decoded, must have its squares at its places.
 
 Two ordinary networks take the place of the flow's, to see what depends on it. One predicts z as the
-flow does. The other one predicts the velocity, which holds all of the noise, 700 numbers at d = 100.
-Its training is short and fixed, and how far it misses is part of the answer: the post's finished video
-misses too, by two pixels, and shows faint ghosts of further squares.
+flow does. The other one predicts the velocity, which holds all of the noise, 700 numbers at
+d = 100. Its training is short and fixed, and how far it misses is part of the answer: the post's
+finished video misses too, by two pixels, and shows faint ghosts of further squares.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,35 +60,30 @@ from autoencoder import fully_connected, optimizer_and_schedule, trained_autoenc
 from data import (
     NUM_FRAMES,
     PIXEL_CENTERS,
-    distinct_turns,
     draw_film_strip,
+    new_figure,
     possible_orbits,
-    random_first_centers,
     random_stream,
     render,
 )
 from flow import (
-    BATCH_SIZE,
-    FLOOR,
-    LEARNING_RATE,
-    NUM_ORBITS,
     TIME_FREQUENCIES,
-    FlowNetwork,
     FlowSettings,
     LatentSpace,
-    random_latent_videos,
-    random_times,
+    latent_space,
+    latent_videos,
+    train,
     trained_flow,
 )
-from sample import decode_videos, nearest_orbits, random_given_centers, sample
-from study.measures import (
-    FRAMES,
-    blobs_at,
-    control_places,
-    latent_space,
-    stretched,
-    taken_and_other,
+from sample import (
+    Samples,
+    decode_videos,
+    nearest_orbits,
+    random_given_centers,
+    random_noise,
+    sample,
 )
+from study.measures import FRAMES, blobs_at, both_flows, control_places, stretched, taken_and_other
 from study.question import Numbers, Pictures, Runs, command, markdown_table, percent, spread
 
 STEPS = (0, 20, 50)
@@ -99,11 +97,13 @@ DECODERS: dict[str, dict[str, Any]] = {
 }
 SCALES = (0.2, 0.3, 0.5, 1.0, 2.0)
 # Latents that nothing scales. 5 is what the axes of the post's scatter plots show at d = 2. 0.7 at
-# d = 100 is a guess, of which the post tells nothing; "own spread" is what the autoencoders here have.
+# d = 100 is a guess, of which the post tells nothing; "own spread" is what the autoencoders
+# here have.
 AS_IT_COMES = {2: 5.0, 100: 0.7}
 
 # What the post's one video shows, in frames 1 to 7: for each d and step the kind of frame, and how
-# many of the seven are of it. A video is "as the post" if it has at least as many at all three steps.
+# many of the seven are of it. A video is "as the post" if it has at least as many at all
+# three steps.
 POST_VIDEO = {
     2: {0: ("one", 7), 20: ("one", 6), 50: ("one", 7)},
     100: {0: ("several", 7), 20: ("several", 7), 50: ("one", 6)},
@@ -129,12 +129,12 @@ class MLPRecipe:
 
     hidden: tuple[int, ...]  # widths of the hidden layers
     predicts_velocity: bool  # instead of z
-    learning_rate: float
     steps: int  # at most; never more than --flow-steps
 
 
-Z_MLP = MLPRecipe((256, 256, 256), False, LEARNING_RATE, 1500)
-VELOCITY_MLP = MLPRecipe((1024, 1024), True, 1e-3, 1000)
+Z_MLP = MLPRecipe((256, 256, 256), False, 1500)
+VELOCITY_MLP = MLPRecipe((1024, 1024), True, 1000)
+VELOCITY_LEARNING_RATE = 1e-3
 
 
 class PlainMLP(nn.Module):
@@ -157,38 +157,39 @@ class PlainMLP(nn.Module):
         return output
 
 
-def train_mlp(space: LatentSpace, recipe: MLPRecipe) -> PlainMLP:
-    """Train an ordinary network on the videos that the flow is trained on. One that predicts z has
-    the times and the loss of flow.train() too. One that predicts the velocity has times that are
-    uniform in [0, 1] and the squared error of the velocity, as is usual."""
-    settings = space.settings
+def train_mlp(circles: Tensor, settings: FlowSettings, recipe: MLPRecipe) -> PlainMLP:
+    """Train an ordinary network on the videos that the flow is trained on, which run on circles
+    (circles, 8, d). One that predicts z is trained as the flow is."""
+    settings = replace(settings, flow_steps=min(recipe.steps, settings.flow_steps))
     torch.manual_seed(settings.seed)
-    rng = random_stream(settings.seed, "flow training")
-    first_centers = random_first_centers(NUM_ORBITS, rng, settings.center_range)
-    orbit_latents = space.encode(possible_orbits(first_centers, [1])[:, 0])  # (circles, 8, d)
-    turns, probability = map(torch.from_numpy, distinct_turns(settings.turns))
     network = PlainMLP(settings, recipe)
-    steps = min(recipe.steps, settings.flow_steps)
+    train_it = train_velocity if recipe.predicts_velocity else train
+    train_it(network, latent_videos(circles, settings), settings)
+    return network
+
+
+def train_velocity(network: nn.Module, videos: Iterator[Tensor], settings: FlowSettings) -> None:
+    """As flow.train(), but with times that are uniform in [0, 1] and the squared error of the
+    velocity, as is usual."""
+    steps = settings.flow_steps
     optimizer, schedule = optimizer_and_schedule(
-        network, recipe.learning_rate, steps, weight_decay=0.01
+        network, VELOCITY_LEARNING_RATE, steps, weight_decay=0.01
     )
-    # The error of the velocity is (mean - z) / (1 - t); see flow.train(). The floor of 0.001 only keeps
-    # the division away from 0.
-    floor = 1e-3 if recipe.predicts_velocity else FLOOR
     for _ in range(steps):
-        video = random_latent_videos(orbit_latents, BATCH_SIZE, turns, probability)
+        video = next(videos)
         given = video[:, : settings.given_frames].flatten(1)
         z = video[:, settings.given_frames :].flatten(1)
-        t = torch.rand(BATCH_SIZE, 1) if recipe.predicts_velocity else random_times(BATCH_SIZE)
+        t = torch.rand(len(z), 1)
         x = t * z + (1 - t) * torch.randn_like(z)
+        # The error of the velocity is (mean - z) / (1 - t); see flow.train(). The floor of 0.001
+        # only keeps the division away from 0.
         mean = network(x, t, given)
-        loss = ((mean - z) ** 2 / (1 - t).clamp_min(floor) ** 2).mean()
+        loss = ((mean - z) ** 2 / (1 - t).clamp_min(1e-3) ** 2).mean()
 
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-    return network
 
 
 # ---------------------------------------------------------------------------------------------
@@ -203,8 +204,8 @@ def count_shares(counts: dict[int, np.ndarray], dim: int) -> dict[str, float]:
         dim: 2 or 100, whose post's video these are compared with.
 
     Returns:
-        "several at 0", "one at 0" and so on for each step: the shares of the frames with two or more
-            squares, and with exactly one.
+        "several at 0", "one at 0" and so on for each step: the shares of the frames with two or
+            more squares, and with exactly one.
         "as the post at 0" and so on: the share of the videos that show at this step at least what
             the post's video shows (POST_VIDEO); "as the post": at all three steps.
     """
@@ -235,8 +236,8 @@ def correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def away_from(centers: np.ndarray) -> np.ndarray:
-    """Which pixels are more than a square's side, 0.4, from a centre in x or in y: centres (..., 2) ->
-    booleans (..., 51, 51)."""
+    """Which pixels are more than a square's side, 0.4, from a centre in x or in y: centres (..., 2)
+    -> booleans (..., 51, 51)."""
     in_x = np.abs(PIXEL_CENTERS - centers[..., 0, None]) > 0.4
     in_y = np.abs(PIXEL_CENTERS[::-1] - centers[..., 1, None]) > 0.4
     return in_y[..., :, None] | in_x[..., None, :]
@@ -252,17 +253,17 @@ def place_shares(
         taken, other: centres (n, 8, 2) in the direction that each video took, and in the other one.
 
     Returns:
-        "taken at 20", "taken at 50": how many of frames 1-3, 5-7 have a square at the taken place, as
-            a share; "other at 20": at the other place; "control at 20": at a control place.
+        "taken at 20", "taken at 50": how many of frames 1-3, 5-7 have a square at the taken place,
+            as a share; "other at 20": at the other place; "control at 20": at a control place.
         "likeness to step 0": the correlation of the pixels of step 20 with those of step 0 of the
             same frame, averaged; "likeness, other frames": with step 0 of the same video's other
             frames, the null.
         "extra pixels": how many pixels of a frame are brighter than 0.5 at step 20 off the taken
             square; "extra pixels from step 0": the share of these that were as bright at step 0 of
-            the same frame (0 if there are none); "extra pixels, other frames": at step 0 of the same
-            video's other frames, the null.
-        "ghosts": the share of the light of the finished frames that is more than a square's side from
-            the taken place, the mean over the frames.
+            the same frame (0 if there are none); "extra pixels, other frames": at step 0 of the
+            same video's other frames, the null.
+        "ghosts": the share of the light of the finished frames that is more than a square's side
+            from the taken place, the mean over the frames.
     """
     start, middle, end = (frames[step] for step in STEPS)
     six = [frame - 1 for frame in FRAMES]
@@ -293,38 +294,38 @@ def place_shares(
     }
 
 
-def compare(network: nn.Module | None, space: LatentSpace) -> dict[str, Any]:
-    """Sample 40 videos, and measure how like the post's they are.
+def first_frames_and_noise(space: LatentSpace) -> tuple[np.ndarray, Tensor]:
+    """What the NUM_VIDEOS videos begin with, the same for all that is compared: where the squares
+    of the given frames are, (n, given_frames, 2), and the noise (n, D)."""
+    rng = random_stream(space.settings.seed, "counting")
+    given_centers = random_given_centers(space.settings, NUM_VIDEOS, rng)
+    return given_centers, random_noise(space, NUM_VIDEOS, rng)
 
-    Args:
-        network: gives the posterior mean, as FlowNetwork does; None is the exact flow. All get the
-            same first frames and the same noise.
+
+def compare(samples: Samples, given_centers: np.ndarray, space: LatentSpace) -> dict[str, Any]:
+    """Measure how like the post's these videos are.
 
     Returns:
         count_shares() of all videos; place_shares() of those with a radius above MIN_RADIUS, whose
         taken direction is the one whose true video is nearer to the finished latents.
-        "error, px": how far the finished squares are from the nearer orbit, the median over all frames.
+        "error, px": how far the finished squares are from the nearer orbit, the median over all
+            frames.
         "true video at its place": the positive control, the same as "taken at 20" of true
             videos, encoded and decoded.
         "own spread": the standard deviation of the autoencoder's latents before they are scaled.
         "picture": the first video with such a radius at steps 0, 20 and 50, not stretched,
             (3, 8, 51, 51).
     """
-    settings = space.settings
-    rng = random_stream(settings.seed, "counting")
-    given_centers = random_given_centers(settings, NUM_VIDEOS, rng)
-    # sample() only calls the network, which needn't be a FlowNetwork
-    samples = sample(cast(FlowNetwork | None, network), space, given_centers, rng)
     drawn = {step: space.decode(samples.states[step]).numpy() for step in STEPS}
     frames = {step: stretched(each) for step, each in drawn.items()}
 
     orbits = possible_orbits(given_centers[:, 0])[:, :, 1:]  # (n, 2, 7, 2)
     _, distance = nearest_orbits(drawn[50], orbits)
-    far, taken, other = taken_and_other(samples, space)
+    far, taken, other = taken_and_other(samples.states[-1], given_centers, space)
     true = stretched(space.decode(space.encode(taken[:, FRAMES])).numpy())
     return {
         **count_shares(
-            {step: count_blobs(each) for step, each in frames.items()}, settings.embed_dim
+            {step: count_blobs(each) for step, each in frames.items()}, space.settings.embed_dim
         ),
         **place_shares({step: each[far] for step, each in frames.items()}, taken, other),
         "error, px": np.median(distance),
@@ -339,14 +340,22 @@ def compare(network: nn.Module | None, space: LatentSpace) -> dict[str, Any]:
 def measure_flows(settings: FlowSettings) -> dict[str, Any]:
     """compare() of the trained flow and of the exact one."""
     network, space = trained_flow(settings)
-    return {"this flow": compare(network, space), "exact flow": compare(None, space)}
+    given_centers, noise = first_frames_and_noise(space)
+    flows = both_flows(network, space, given_centers)
+    return {
+        model: compare(sample(flows[which], noise), given_centers, space)
+        for model, which in (("this flow", "learned"), ("exact flow", "exact"))
+    }
 
 
 def measure_mlp(settings: FlowSettings, recipe: MLPRecipe) -> dict[str, Any]:
     """compare() of an ordinary network, which is trained anew each time."""
-    trained_autoencoder(settings)  # trains it if it is missing, which latent_space() can't
-    space = latent_space(settings)
-    return compare(train_mlp(space, recipe), space)
+    space, circles = latent_space(trained_autoencoder(settings), settings)
+    network = train_mlp(circles, settings, recipe)
+    given_centers, noise = first_frames_and_noise(space)
+    given = space.encode(given_centers).flatten(1)
+    samples = sample(lambda x, t: network(x, t, given), noise)
+    return compare(samples, given_centers, space)
 
 
 def measure_z_mlp(settings: FlowSettings) -> dict[str, Any]:
@@ -430,7 +439,8 @@ def recipes_that_fit(numbers: Numbers) -> list[str]:
 def draw_over_scale(
     plot: Axes, numbers: Numbers, recipe: str, dim: int, result: str, **look: Any
 ) -> None:
-    """Draw a result in % over the scale of the latents, with one standard deviation over the seeds."""
+    """Draw a result in % over the scale of the latents, with one standard deviation over
+    the seeds."""
     values = [numbers[f"{recipe}, scale {scale:g}, d = {dim}"][result] for scale in SCALES]
     mean, std = (100 * np.array([value[kind] for value in values]) for kind in ("mean", "std"))
     plot.errorbar(SCALES, mean, std, capsize=2, **look)
@@ -439,7 +449,7 @@ def draw_over_scale(
 def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     """One video at two scales for each d, arranged as the post's; below, several squares over the
     scale, and how probable the post's own video is."""
-    figure = Figure(figsize=(11, 8.6), layout="constrained")
+    figure = new_figure(11, 8.6)
     film, curves = figure.subfigures(2, 1, squeeze=False, height_ratios=[1.25, 1])[:, 0]
     rows = [f"step {step}" for step in STEPS]
     plots = film.subplots(2, 2)

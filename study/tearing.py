@@ -5,13 +5,13 @@
 The post finds a clean grid at range 0.2, a warped one at 0.4 and two sections at 0.8, once each,
 and suspects that the overlap of nearby images decides. Squares overlap the less, the larger range /
 half width is. Here is every recipe at these ranges, with ten seeds at the largest (twice --seeds),
-where it is a matter of chance whether a plane folds. To tell the range from range / half width there
-are squares of half the size, too: at range 0.4, which is four of their half widths. A seed folds if any cell of its latent
-grid is turned over. It is "cut straight" if one straight line through the plane of true centres
-separates turned cells from others: two sections, one of them mirrored, as in the post's figure.
-Squares with hard edges are measured at the largest range alone. (In the grid of range 0.2 neighbours
-are half a pixel apart; with hard edges many look the same, and cells between them have no sign but by
-chance.)
+where it is a matter of chance whether a plane folds. To tell the range from range / half width
+there are squares of half the size, too: at range 0.4, which is four of their half widths. A seed
+folds if any cell of its latent grid is turned over. It is "cut straight" if one straight line
+through the plane of true centres separates turned cells from others: two sections, one of them
+mirrored, as in the post's figure. Squares with hard edges are measured at the largest range alone.
+(In the grid of range 0.2 neighbours are half a pixel apart; with hard edges many look the same, and
+cells between them have no sign but by chance.)
 """
 
 from dataclasses import replace
@@ -32,8 +32,8 @@ from analyze import (
     measure_grid,
 )
 from autoencoder import AutoencoderSettings
-from data import grid_centers
-from study.question import Numbers, Pictures, Runs, command, markdown_table
+from data import grid_centers, new_figure
+from study.question import Numbers, Pictures, Runs, autoencoders, command, markdown_table
 
 RANGES = (0.2, 0.4, 0.8)  # with a half width of 0.2, so range / half width is 1, 2, 4
 HARD_EDGES = {**RECIPES["plain"], "hard_edges": True}
@@ -45,7 +45,8 @@ POST_WARP = (0.012, 0.065, 0.310)
 
 def straightness(areas: np.ndarray) -> float:
     """How well a straight line separates grid cells of positive from those of negative signed area,
-    (20, 20): for the best of 36 x 41 lines, the mean of the two shares on the right side, 0.5 to 1."""
+    (20, 20): the mean of the two shares on the right side, 0.5 to 1, for the best of 36 x 41
+    lines."""
     middle = grid_centers(1.0, len(areas)).reshape(-1, 2)
     angle = 2 * np.pi * np.arange(36) / 36
     along = middle @ np.stack([np.cos(angle), np.sin(angle)])  # (cells, angles)
@@ -64,24 +65,25 @@ def measure_tearing(settings: AutoencoderSettings) -> dict[str, Any]:
 
 
 def analysis(settings: SweepSettings) -> Runs:
-    """Every recipe at three ranges, with twice as many seeds at the largest one; there hard edges, too;
-    and small squares for the two recipes that tear by themselves."""
+    """Every recipe at three ranges, with twice as many seeds at the largest one; there hard edges,
+    too; and small squares for the two recipes that tear by themselves."""
     many = replace(settings, seeds=min(100, 2 * settings.seeds))
     cases = {}
     for recipe, changes in RECIPES.items():
         for center_range in RANGES:
             seeds = many if center_range == max(RANGES) else settings
-            flows = seeds.flows(center_range=center_range, **changes)
-            cases[f"{recipe}, range {center_range}"] = flows
-    cases["plain, hard edges, range 0.8"] = many.flows(center_range=0.8, **HARD_EDGES)
+            jobs = autoencoders(seeds, center_range=center_range, **changes)
+            cases[f"{recipe}, range {center_range}"] = jobs
+    cases["plain, hard edges, range 0.8"] = autoencoders(many, center_range=0.8, **HARD_EDGES)
     for recipe in SMALL_RECIPES:
-        cases[f"{recipe}, small squares, range 0.4"] = many.flows(**SMALL, **RECIPES[recipe])
+        jobs = autoencoders(many, **SMALL, **RECIPES[recipe])
+        cases[f"{recipe}, small squares, range 0.4"] = jobs
     return measure(measure_tearing, cases, settings.dask)
 
 
 def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     """Share of the seeds that fold, and every seed's warp, over range / half width."""
-    figure = Figure((8.3, 5), layout="constrained")
+    figure = new_figure(8.3, 5)
     folding, warping = figure.subplots(1, 2)
 
     def draw_warps(case: dict[str, Any], x: float, **look: Any) -> None:

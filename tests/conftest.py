@@ -80,8 +80,8 @@ def centroid(frames: np.ndarray) -> np.ndarray:
 
 
 def run_process(folder: Path, *command: str | Path, **environment: str):
-    """Run python with these arguments in a folder, as a user would; with these environment variables
-    besides the present ones."""
+    """Run python with these arguments in a folder, as a user would; with these environment
+    variables besides the present ones."""
     return subprocess.run(
         [sys.executable, *command],
         cwd=folder,

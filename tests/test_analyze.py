@@ -1,6 +1,7 @@
 """Counting and the latent grid, on pictures and grids whose answer is known; and the command."""
 
 import json
+import socket
 import sys
 
 import numpy as np
@@ -11,9 +12,9 @@ from conftest import ROOT, options, run_process, tiny_settings
 
 import analyze
 from analyze import (
-    AnalyzeSettings,
     BlobsSettings,
     GeometrySettings,
+    SweepSettings,
     cell_areas,
     count_blobs,
     find_blobs,
@@ -22,7 +23,7 @@ from analyze import (
     rounded,
 )
 from data import grid_centers, random_stream, render
-from sample import decode_videos, random_given_centers, sample
+from sample import decode_videos, learned_flow, random_given_centers, random_noise, sample
 
 SMALL = {"autoencoder_steps": 2, "flow_steps": 2}
 
@@ -90,7 +91,7 @@ def test_shares_are_those_of_the_decoded_samples(checkpoints, tiny, monkeypatch)
     assert asked == [40]
     stream = random_stream(settings.seed, "counting")
     given = random_given_centers(settings, 4, stream)
-    samples = sample(*tiny, given, stream)
+    samples = sample(learned_flow(*tiny, given), random_noise(space, 4, stream))
     readouts = {"state": samples.states, "posterior mean": samples.posterior_means}
     assert measured.keys() == {*readouts, "picture"}
     for name, latents in readouts.items():
@@ -328,28 +329,36 @@ def test_the_two_commands(monkeypatch):
         assert all(job.retrain for jobs in asked[-1].values() for job in jobs)
 
 
-def test_measure_keeps_the_order_and_passes_on_only_notes(capfd):
+def test_measure_keeps_the_order_and_is_quiet(capfd, tmp_path):
     def twice(job):
         print("progress")
         print("progress", file=sys.stderr)
-        if job != 3:
-            print(f"note: {job % 2} is old", file=sys.stderr)
-        return {"twice": 2 * job}
+        return {"twice": 2 * job.seed}
 
-    told = analyze.measure(twice, {"b": [5, 3, 1], "a": [4]}, None)
+    jobs = {seed: tiny_settings(tmp_path, seed=seed) for seed in (5, 3, 1, 4)}
+    told = analyze.measure(twice, {"b": [jobs[5], jobs[3], jobs[1]], "a": [jobs[4]]}, None)
     assert list(told.items()) == [
         ("b", [{"twice": 10}, {"twice": 6}, {"twice": 2}]),
         ("a", [{"twice": 8}]),
     ]
     out, err = capfd.readouterr()
-    assert out == "" and "progress" not in err
-    assert [line for line in err.splitlines() if "note" in line] == [
-        "note: 0 is old (and the same for 1 more)"
-    ]
+    assert out == "" and "progress" not in err and "100%" in err
+
+
+@pytest.mark.parametrize(
+    "address", ["nonsense", "tcp//x:1", "tcp://127.0.0.1:port", "foo://127.0.0.1:1", "", "silent"]
+)
+def test_a_wrong_address_of_a_cluster_is_told_within_ten_seconds(address):
+    pytest.importorskip("distributed")
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # something else listens there
+        if address == "silent":
+            address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(OSError, match="no Dask scheduler answers there"):
+            analyze.dask_cluster(address)
 
 
 def test_a_dask_cluster_gives_the_same_and_each_seed_has_its_own(tmp_path):
-    settings = AnalyzeSettings(**SMALL, seeds=2, checkpoint_dir=tmp_path)
+    settings = SweepSettings(**SMALL, seeds=2, checkpoint_dir=tmp_path)
     cases = {"near": settings.flows(center_range=0.4)}
     alone = [analyze.measure_grid(job)["picture"] for job in cases["near"]]
     assert (alone[0] != alone[1]).any()
@@ -362,5 +371,5 @@ def test_a_dask_cluster_gives_the_same_and_each_seed_has_its_own(tmp_path):
         there = analyze.measure(analyze.measure_grid, cases, cluster.scheduler_address)
         # It is the cluster that works (one thread would be too few): elsewhere get_worker() raises.
         where = lambda job: distributed.get_worker().address
-        assert analyze.measure(where, {"": [0]}, cluster.scheduler_address)[""]
+        assert analyze.measure(where, {"": cases["near"][:1]}, cluster.scheduler_address)[""]
     np.testing.assert_array_equal([run["picture"] for run in there["near"]], alone)

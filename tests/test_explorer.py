@@ -28,7 +28,7 @@ TURNS = [4, 3, 2, 1, 0, -1, -2, -3]  # in the page's order
 def networks(learned, space_100):
     """Both dims: d = 2 with default settings, d = 100 with a short training of the flow."""
     settings = FlowSettings(embed_dim=100, flow_steps=200)
-    return {2: learned, 100: flow.train(settings, space_100.autoencoder)}
+    return {2: learned, 100: flow.train_flow(space_100.autoencoder, settings)}
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +93,9 @@ def running_mean(means, k):
 
 @torch.no_grad()
 def sample_in_torch(network, space, first_center, noise, fresh, exact):
-    """Frames (4, 5, 7, 51, 51) as [STEPS, readout, frame]: state, posterior mean, noise part, running
-    mean divided by t, and the state with fresh noise; and the shares of the turns (4, k)."""
+    """Frames (4, 5, 7, 51, 51) as [STEPS, readout, frame]: state, posterior mean, noise
+    part, running mean divided by t, and the state with fresh noise; and the shares of the
+    turns (4, k)."""
     given_centers = first_center[None, None]
     futures, prior = possible_futures(space, given_centers)
     given = space.encode(given_centers).flatten(1)
@@ -328,7 +329,8 @@ def wait_for_view(tab, condition):
 
 
 def test_the_posts_step_20(visit):
-    """Several squares in nearly every frame of the state; they go with the noise. At the end one."""
+    """Several squares in nearly every frame of the state; they go with the noise. At the
+    end one."""
     tab = visit(COMMITTED)
     tab.get_by_role("link", name="What these squares are").click()
     wait_for_view(tab, "view.scale === 0.3 && view.step === 20")
@@ -403,8 +405,8 @@ def test_links_work_in_a_sandboxed_frame(chromium, tmp_path, attribute):
     if attribute == "srcdoc":
         value = COMMITTED.read_text("utf-8").replace("&", "&amp;").replace('"', "&quot;")
     outer.write_text(
-        f'<!doctype html><iframe sandbox="allow-scripts" width=1000 height=700 {attribute}="{value}">'
-        "</iframe>",
+        '<!doctype html><iframe sandbox="allow-scripts" width=1000 height=700 '
+        f'{attribute}="{value}"></iframe>',
         "utf-8",
     )
     tab.goto(outer.as_uri())

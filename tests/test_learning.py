@@ -16,20 +16,24 @@ from analyze import count_blobs
 from autoencoder import Autoencoder, AutoencoderSettings, evaluate
 from data import PIXEL, grid_centers, possible_orbits, render
 from flow import loss_by_time, possible_futures, posterior_mean
-from sample import Samples, decode_videos, random_given_centers, sample
+from sample import Samples, decode_videos, learned_flow, random_given_centers, random_noise, sample
 
 
 @pytest.fixture(scope="module")
-def samples(learned) -> Samples:
+def given_centers(learned) -> np.ndarray:
+    return random_given_centers(learned[1].settings, 100, np.random.default_rng(0))
+
+
+@pytest.fixture(scope="module")
+def samples(learned, given_centers) -> Samples:
     """100 videos of the learned flow, d = 2."""
-    network, space = learned
-    rng = np.random.default_rng(0)
-    return sample(network, space, random_given_centers(space.settings, 100, rng), rng)
+    noise = random_noise(learned[1], 100, np.random.default_rng(1))
+    return sample(learned_flow(*learned, given_centers), noise)
 
 
-def test_videos_follow_a_true_orbit(learned, samples):
-    frames = decode_videos(learned[1], samples.given_centers, samples.states[-1])
-    orbits = possible_orbits(samples.given_centers[:, 0])
+def test_videos_follow_a_true_orbit(learned, given_centers, samples):
+    frames = decode_videos(learned[1], given_centers, samples.states[-1])
+    orbits = possible_orbits(given_centers[:, 0])
     distance = np.linalg.norm(center(frames)[:, None] - orbits, axis=-1)
     right = (distance[:, :, 1:].max(2) < 1.5 * PIXEL).any(1)
     assert right.mean() >= 0.95
@@ -178,7 +182,7 @@ def test_every_draw_has_a_random_stream_of_its_own(tmp_path, monkeypatch, few_or
     for seed in (0, 7):
         settings = tiny_settings(tmp_path, seed=seed)
         flow.main(settings)
-        autoencoder.main(autoencoder.restrict(settings, AutoencoderSettings))
+        autoencoder.main(autoencoder.shared_settings(settings, AutoencoderSettings))
         analyze.measure_blobs(settings)
         shown = {"sample_seed": seed, "gif": tmp_path / "o.gif", "num_videos": 1, "steps": 1}
         sampling.main(sampling.SampleSettings(**asdict(settings) | shown))

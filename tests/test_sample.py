@@ -8,17 +8,20 @@ from conftest import TINY, changed
 
 import sample as sampling
 from data import PIXEL, draw_film_strip, possible_orbits, random_stream, render, tile
-from flow import possible_futures
+from flow import possible_futures, posterior_mean
 from sample import (
     SampleSettings,
     centers_of_light,
     decode_videos,
     describe,
     euler_steps,
+    exact_flow,
     given_centers_from,
     is_right,
+    learned_flow,
     nearest_orbits,
     random_given_centers,
+    random_noise,
     sample,
 )
 
@@ -31,24 +34,27 @@ def rng(seed=0):
 
 
 def test_each_step_follows_the_velocity():
-    def mean_at(x, t):
+    def flow(x, t):
         assert t.shape == (2, 1)
         return torch.sin(3 * x) + t
 
     x = noise = torch.linspace(-1, 1, 6).reshape(2, 3)
-    states, means = zip(*euler_steps(mean_at, noise, 9), strict=True)
+    states, means = zip(*euler_steps(flow, noise, 9), strict=True)
     assert len(states) == 10
     for k in range(9):
         t = torch.full((2, 1), k / 9)
         torch.testing.assert_close(states[k], x)
-        torch.testing.assert_close(means[k], mean_at(x, t))
-        x = x + (mean_at(x, t) - x) / (1 - t) / 9
+        torch.testing.assert_close(means[k], flow(x, t))
+        x = x + (flow(x, t) - x) / (1 - t) / 9
     torch.testing.assert_close(states[9], x)
     torch.testing.assert_close(states[9], means[8])
     assert torch.equal(means[9], states[9])
-    later = list(euler_steps(mean_at, states[4], 9, start=4))
+    later = list(euler_steps(flow, states[4], 9, start=4))
     for (state, mean), *expected in zip(later, states[4:], means[4:], strict=True):
         assert torch.equal(state, expected[0]) and torch.equal(mean, expected[1])
+    samples = sample(flow, noise, 9)
+    assert torch.equal(samples.states, torch.stack(states))
+    assert torch.equal(samples.posterior_means, torch.stack(means))
 
 
 @pytest.mark.parametrize(("turns", "share"), [((1, -1), 0.5), ((1, 1, 1, 1, -1), 0.8)])
@@ -56,14 +62,13 @@ def test_the_exact_flow_ends_on_a_true_video(tiny, turns, share):
     """Each turn as often as it should be, up to a few videos that hesitate to the end."""
     space, n = changed(tiny[1], turns=turns), 200
     given_centers = random_given_centers(space.settings, n, rng())
-    samples = sample(None, space, given_centers, rng(1))
+    samples = sample(exact_flow(space, given_centers), random_noise(space, n, rng(1)))
     futures, _ = possible_futures(space, given_centers)
     distance = (samples.states[-1][:, None] - futures).norm(dim=2)  # (n, 2)
     apart = (futures[:, 0] - futures[:, 1]).norm(dim=1)
     assert (distance.min(1).values < 1e-3 * apart).float().mean() > 0.95
     assert abs((distance[:, 0] < distance[:, 1]).float().mean().item() - share) < 0.12
     assert samples.states.shape == samples.posterior_means.shape == (51, n, 7)
-    assert samples.given_centers is given_centers
 
 
 @pytest.mark.parametrize("given_frames", [1, 2])
@@ -80,35 +85,42 @@ def test_the_network_sees_the_given_frames_and_nothing_of_the_futures(
     seen, space = [], changed(tiny[1], given_frames=given_frames)
     given_centers = random_given_centers(space.settings, 6, rng())
     monkeypatch.setattr(sampling, "possible_futures", never)
-    samples = sample(network, space, given_centers, rng(1), 5)
+    flow = learned_flow(network, space, given_centers)
+    x, t = random_noise(space, 6, rng(1)), torch.full((6, 1), 0.3)
+    mean = flow(x, t)
     given = space.encode(given_centers).reshape(6, given_frames)
-    for k, told in enumerate(seen):
-        torch.testing.assert_close(told[2], given)
-        torch.testing.assert_close(told[1], torch.full((6, 1), k / 5))
-        assert torch.equal(told[0], samples.states[k])
-    expected = euler_steps(lambda x, t: network(x, t, given), samples.states[0], 5)
-    for k, (state, mean) in enumerate(expected):
-        torch.testing.assert_close(samples.states[k], state)
-        torch.testing.assert_close(samples.posterior_means[k], mean)
+    [told] = seen
+    assert torch.equal(told[0], x) and torch.equal(told[1], t)
+    torch.testing.assert_close(told[2], given)
+    torch.testing.assert_close(mean, network(x, t, given))
+
+
+def test_the_exact_flow_is_the_posterior_mean_of_what_may_follow(tiny):
+    space = changed(tiny[1], turns=(1, 1, -1, 2))
+    given_centers = random_given_centers(space.settings, 6, rng())
+    x, t = random_noise(space, 6, rng(1)), torch.full((6, 1), 0.4)
+    futures, prior = possible_futures(space, given_centers)
+    expected = posterior_mean(x, t, futures, prior)
+    torch.testing.assert_close(exact_flow(space, given_centers)(x, t), expected)
 
 
 @pytest.mark.parametrize("scale", [1.0, 3.0])
 def test_noise_is_standard(tiny, scale):
     """Whatever the scale of the latents."""
-    network, space = tiny[0], changed(tiny[1], latent_scale=scale)
-    given_centers = random_given_centers(space.settings, 700, rng())
-    noise = sample(network, space, given_centers, rng(1), 1).states[0]
+    space = changed(tiny[1], latent_scale=scale)
+    noise = random_noise(space, 700, rng(1))
+    assert noise.shape == (700, 7) and noise.dtype == torch.float32
+    assert random_noise(changed(space, given_frames=2, embed_dim=3), 5, rng()).shape == (5, 18)
     assert noise.mean().item() == pytest.approx(0, abs=4 / noise.numel() ** 0.5)
     assert noise.std().item() == pytest.approx(1, abs=3 / noise.numel() ** 0.5)
     assert len(noise.unique()) > 0.99 * noise.numel()  # no video has the noise of another one
-    other = sample(network, space, given_centers, rng(2), 1).states[0]
-    assert not torch.equal(noise, other)
+    assert not torch.equal(noise, random_noise(space, 700, rng(2)))
 
 
 def test_two_given_frames_tell_the_turn(tiny):
     space = changed(tiny[1], given_frames=2, turns=(1, 1, 1, 1, -1))
     given_centers = random_given_centers(space.settings, 100, rng())
-    samples = sample(None, space, given_centers, rng(1), 4)
+    samples = sample(exact_flow(space, given_centers), random_noise(space, 100, rng(1)), 4)
     (x0, y0), (x1, y1) = given_centers.T.swapaxes(0, 1)
     turn = (x0 * y1 - y0 * x1 < 0).astype(int)  # 0 is counter-clockwise
     path = possible_orbits(given_centers[:, 0])[np.arange(100), turn]
@@ -252,7 +264,10 @@ def test_the_files_show_the_samples(write, tiny, tmp_path, capsys, exact):
     arrays = write(show_steps=(0, 3, 4), exact=exact)
     stream = random_stream(0, "sampling")
     given_centers = random_given_centers(tiny[1].settings, 5, stream)
-    samples = sample(None if exact else tiny[0], tiny[1], given_centers, stream, 4)
+    flow = exact_flow(tiny[1], given_centers)
+    if not exact:
+        flow = learned_flow(*tiny, given_centers)
+    samples = sample(flow, random_noise(tiny[1], 5, stream), 4)
     assert arrays.keys() == {
         *("frames", "first_centers", "show_steps", "state_frames", "posterior_mean_frames")
     }

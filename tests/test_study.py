@@ -8,20 +8,23 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import tyro
 from conftest import ROOT
 from matplotlib.figure import Figure
 
+import data
 from analyze import RECIPES, SweepSettings, over_seeds
-from autoencoder import AutoencoderSettings, checkpoint_path, restrict
+from autoencoder import AutoencoderSettings, checkpoint_path, shared_settings
 from data import FrameSettings, grid_centers, possible_orbits, random_first_centers, render
 from flow import FlowSettings, possible_futures, posterior, posterior_mean, trained_flow
-from sample import Samples, centers_of_light
+from sample import centers_of_light
 from study import benchmark, commitment, measures, pages, pictures, representing, state, tearing
 from study.all import AllSettings
 from study.measures import FRAMES, MIN_RADIUS, blobs_at, control_places, light_at, taken_and_other
 from study.pages import PagesSettings
 from study.question import (
     QuestionSettings,
+    StudySettings,
     answer,
     difference,
     markdown_table,
@@ -104,7 +107,7 @@ def test_the_direction_taken_is_the_nearer_one(learned):
     centers = np.array([[0.7, 0.0], [0.3, 0.0], [0.0, 0.6]])
     futures, _ = possible_futures(space, centers[:, None])
     ends = torch.stack([futures[0, 0], futures[1, 0], 0.4 * futures[2, 0] + 0.6 * futures[2, 1]])
-    far, taken, other = taken_and_other(Samples(centers[:, None], ends[None], ends[None]), space)
+    far, taken, other = taken_and_other(ends, centers[:, None], space)
     both = possible_orbits(centers)
     np.testing.assert_array_equal(far, [0, 2])  # the radius of the second is small
     np.testing.assert_array_equal(taken, [both[0, 0], both[2, 1]])
@@ -175,8 +178,8 @@ def test_calibration_of_the_trained_flow(learned):
     assert told["q error"] < 0.08 and told["q at 0"] == pytest.approx(0.5, abs=0.05)
     assert told["q to exact"] < 0.05 and told["prior to exact"] > 0.25
     assert sum(told["bins: videos"]) == pytest.approx(1000)
-    # a flow that believes the opposite is told apart, and so is one that knows nothing (but that one
-    # is calibrated)
+    # a flow that believes the opposite is told apart, and so is one that knows nothing (but that
+    # one is calibrated)
     wrong = representing.calibration(lambda x, t, given: -network(x, t, given), space)
     assert wrong["q error"] > 0.2 and wrong["q to exact"] > 0.4
     blind = representing.calibration(
@@ -242,9 +245,9 @@ def test_the_trained_flow_decides_at_the_speciation_time(learned):
     assert told["t_S"] == pytest.approx(0.3, abs=0.05)
     assert exact == pytest.approx(told["t_S"], abs=0.05)
     assert learned_time == pytest.approx(exact, abs=0.04)
-    network, space = learned
-    for used in (None, network):
-        kept = commitment.branches(used, space)
+    told = commitment.branches(*learned)
+    assert set(told) == {"kept, exact", "kept, learned"}
+    for kept in told.values():
         assert kept.shape == (len(commitment.BRANCH_STEPS),)
         assert kept[0] == pytest.approx(0.5, abs=0.1) and kept[-1] > 0.95
 
@@ -272,7 +275,7 @@ def test_the_networks_of_a_timed_run_are_kept_but_replace_none(tmp_path):
     )
     assert benchmark.seconds_from_nothing(settings) > 0
     autoencoder, flow = (
-        checkpoint_path(restrict(settings, AutoencoderSettings)),
+        checkpoint_path(shared_settings(settings, AutoencoderSettings)),
         checkpoint_path(settings),
     )
     assert sorted(settings.checkpoint_dir.iterdir()) == sorted([autoencoder, flow])
@@ -478,6 +481,19 @@ def test_latents_of_a_picture_with_missing_dots():
     told = pictures.measure_latents(latents, centers)
     assert told["dots of 441"] == 440 and told["cells of 400"] == 396
     assert told["warp"] == pytest.approx(0, abs=1e-9) and told["fold"] == 0
+
+
+def test_the_study_has_random_numbers_of_its_own():
+    streams = [*data.STREAMS.values(), *measures.STREAMS.values()]
+    assert len(set(streams)) == len(streams)
+
+
+def test_no_command_of_the_study_offers_to_retrain(capsys):
+    """Questions share their networks, and each would train them anew."""
+    for settings in (StudySettings, QuestionSettings, AllSettings):
+        assert not tyro.cli(settings, args=[]).retrain
+        with pytest.raises(SystemExit):
+            tyro.cli(settings, args=["--retrain"])
 
 
 def test_only_study_all_writes_to_figures():

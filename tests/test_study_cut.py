@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from data import possible_orbits, render
+from data import render
 from flow import FlowSettings, possible_futures, posterior, posterior_mean
-from sample import euler_steps
+from sample import euler_steps, exact_flow, random_given_centers
 from study import cut
-from study.measures import MOSTLY_CCW
+from study.measures import MOSTLY_CCW, study_stream
 from study.question import read_numbers, write_numbers
 
 SCALE = 5.0  # of the coordinates: the direction is decided at about step 8
@@ -31,22 +31,23 @@ def space_of_coordinates(**changes):
     )
 
 
-def known_futures(given):
-    """Both futures (n, 2, 14) from the given frame's latent."""
-    orbits = possible_orbits(given.numpy() / SCALE)[:, :, 1:]
-    return torch.from_numpy(SCALE * orbits).float().flatten(2)
+def cuts(space, make_flow=exact_flow):
+    """cuts() of random videos. make_flow() makes their flow, from the space and given centres."""
+    rng = study_stream(0, "branches")
+    given_centers = random_given_centers(space.settings, cut.VIDEOS, rng)
+    return cut.cuts(make_flow(space, given_centers), space, given_centers, rng)
 
 
 class Forgetful:
     """A flow with a memory: exact as long as it is handed the states that it made itself. Where it
     finds another one, it has lost the thread, and predicts the middle of the frame."""
 
-    def __init__(self):
+    def __init__(self, space, given_centers):
+        self.exact = exact_flow(space, given_centers)
         self.expected, self.lost = torch.zeros(0), False
 
-    def __call__(self, x, t, given):
-        futures = known_futures(given)
-        mean = posterior_mean(x, t, futures, torch.full((len(x), 2), 0.5))
+    def __call__(self, x, t):
+        mean = self.exact(x, t)
         at_the_start = t[0, 0] == 0
         self.lost = not at_the_start and (self.lost or not torch.equal(x, self.expected))
         if self.lost:
@@ -74,7 +75,7 @@ def test_choices_by_hand():
 
 
 def test_the_exact_flow_needs_nothing_but_the_posterior(few):
-    result = cut.cuts(None, space_of_coordinates(turns=MOSTLY_CCW))
+    result = cuts(space_of_coordinates(turns=MOSTLY_CCW))
     assert result["uncut: right"] == 1 and (result["cut: right"] == 1).all()
     assert result["uncut: px"] < 0.1 and (result["cut: px"] < 0.1).all()
     assert result["every step: right"] == 1 and result["every step: px"] < 0.1
@@ -91,9 +92,9 @@ def test_the_exact_flow_needs_nothing_but_the_posterior(few):
 
 
 def test_what_the_choice_of_the_direction_does(few):
-    """At step 0 there is none; the likelier one raises the share; a blind one keeps it and loses the
-    video's own direction, which the posterior holds the better the later the cut."""
-    result = cut.cuts(None, space_of_coordinates(turns=MOSTLY_CCW))
+    """At step 0 there is none; the likelier one raises the share; a blind one keeps it and loses
+    the video's own direction, which the posterior holds the better the later the cut."""
+    result = cuts(space_of_coordinates(turns=MOSTLY_CCW))
     for name in ("ccw", "same"):
         first = [result[f"{choice}: {name}"][0] for choice in cut.CHOICES]
         assert first == [first[0]] * 5
@@ -112,7 +113,7 @@ def test_what_the_choice_of_the_direction_does(few):
 
 
 def test_a_flow_with_a_memory_is_found_out(few):
-    result = cut.cuts(Forgetful(), space_of_coordinates())
+    result = cuts(space_of_coordinates(), Forgetful)
     assert result["uncut: right"] == 1
     assert result["cut: right"][0] == 1  # a cut at step 0 is a new start
     assert (result["cut: right"][1:] < 0.1).all() and (result["cut: px"][1:] > 4).all()
@@ -122,12 +123,12 @@ def test_a_flow_with_a_memory_is_found_out(few):
 
 def test_the_networks_own_share_is_drawn_from(few):
     """Not the exact posterior: a network that is sure of clockwise draws clockwise."""
-    space = space_of_coordinates()
 
-    def network(x, t, given):
-        return known_futures(given)[:, 1]
+    def sure(space, given_centers):
+        futures, _ = possible_futures(space, given_centers)
+        return lambda x, t: futures[:, 1]
 
-    result = cut.cuts(network, space)
+    result = cuts(space_of_coordinates(), sure)
     for name in ("uncut: ccw", "posterior: ccw", "likelier: ccw", "blind: ccw"):
         assert np.all(result[name] == 0)
     np.testing.assert_array_equal(result["posterior: as chosen"], 1)
@@ -158,7 +159,7 @@ def test_the_mean_is_over_all_cut_steps_of_each_seed():
 
 def test_figure_and_texts(tmp_path, monkeypatch):
     monkeypatch.setattr(cut, "VIDEOS", 40)
-    result = cut.cuts(None, space_of_coordinates(turns=MOSTLY_CCW))
+    result = cuts(space_of_coordinates(turns=MOSTLY_CCW))
     seeds = []
     for extra in (0.0, 0.2):
         seed = {f"{which}, {name}": x for which in cut.FLOWS for name, x in result.items()}

@@ -20,8 +20,8 @@ UNEVEN = futures.FUTURES["four uneven"]
 
 
 class Pixels:
-    """An autoencoder that changes nothing: its latents are the pixels. So the mean of latents is the
-    average of the frames."""
+    """An autoencoder that changes nothing: its latents are the pixels. So the mean of latents is
+    the average of the frames."""
 
     def encode(self, frames):
         return frames.flatten(1)
@@ -53,7 +53,7 @@ def finished(space, first_centers, taken) -> Samples:
     possible, prior = possible_futures(space, given_centers)
     end = possible[torch.arange(len(taken)), torch.tensor(taken)]
     mean = (prior[:, :, None] * possible).sum(1)
-    return Samples(given_centers, torch.stack([0 * end, end]), torch.stack([mean, end]))
+    return Samples(torch.stack([0 * end, end]), torch.stack([mean, end]))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -89,8 +89,8 @@ def test_total_variation_by_hand():
 
 
 def test_distances_by_chance_of_a_coin():
-    """The share of heads in n throws has the standard deviation 1 / (2 sqrt(n)), and a normal number
-    is sqrt(2 / pi) standard deviations from its mean on average."""
+    """The share of heads in n throws has the standard deviation 1 / (2 sqrt(n)), and a normal
+    number is sqrt(2 / pi) standard deviations from its mean on average."""
     told = futures.distances_by_chance(np.array([0.5, 0.5]), 400, np.random.default_rng(0))
     assert told["sample to prior"] == pytest.approx((2 / np.pi) ** 0.5 / 40, rel=0.05)
     assert told["two samples"] == pytest.approx((2 / np.pi) ** 0.5 / 40 * 2**0.5, rel=0.05)
@@ -99,8 +99,8 @@ def test_distances_by_chance_of_a_coin():
 
 
 def test_weights_of_known_mixtures():
-    """Also of one that has a weight below 0; and what is at right angles to all mixtures, or how far
-    the futures are from zero, changes nothing."""
+    """Also of one that has a weight below 0; and what is at right angles to all mixtures, or how
+    far the futures are from zero, changes nothing."""
     torch.manual_seed(0)
     possible = torch.randn(3, 4, 20) + 5
     weights = torch.tensor([[0.1, 0.2, 0.3, 0.4], [1, 0, 0, 0], [0.6, 0.6, 0.1, -0.3]])
@@ -132,12 +132,11 @@ def test_weights_of_the_exact_posterior_mean_are_the_posterior():
 
 
 def test_both_flows_get_the_same_first_frames_and_noise(tiny):
-    both = futures.sample_both(tiny[0], tiny[1], 5)
+    given_centers, both = futures.sample_both(tiny[0], tiny[1], 5)
     learned, exact = both["learned"], both["exact"]
-    np.testing.assert_array_equal(learned.given_centers, exact.given_centers)
     torch.testing.assert_close(learned.states[0], exact.states[0])
     assert not torch.equal(learned.states[-1], exact.states[-1])
-    again, _ = possible_futures(tiny[1], exact.given_centers)
+    again, _ = possible_futures(tiny[1], given_centers)
     assert (exact.states[-1][:, None] - again).norm(dim=2).min(1).values.max() < 1e-3
 
 
@@ -149,7 +148,7 @@ def test_outcomes_of_known_videos(pixels):
         "exact": finished(space, first, [0, 0, 0, 1, 1, 2, 2, 3]),
     }
     both["learned"].states[-1][7] = space.encode(np.full((1, 7, 2), 0.3)).flatten()  # a wrong one
-    told = futures.outcomes(both, space)
+    told = futures.outcomes(first[:, None], both, space)
     np.testing.assert_allclose(told["prior"], [0.5, 0.25, 0.125, 0.125])
     assert told["right, learned"] == 7 / 8 and told["right, exact"] == 1
     assert told["pixels off, exact"] < 0.01 and told["same turn"] == 5 / 8
@@ -196,7 +195,7 @@ def test_weights_in_the_latent_of_known_flows(learned):
     _, space = learned
     space = changed(space, turns=UNEVEN)
     n = 100
-    rng = futures.random_stream(space.settings.seed, "calibration")
+    rng = futures.study_stream(space.settings.seed, "calibration")
     first = random_first_centers(4 * n, rng, 0.8)
     first = first[np.linalg.norm(first, axis=1) > futures.MIN_RADIUS][:n]
     possible, prior = possible_futures(space, first[:, None])
@@ -252,7 +251,8 @@ def test_squares_of_pictures_that_add(pixels, turns, expected):
     space = changed(pixels, turns=turns)
     first = random_first_centers(60, np.random.default_rng(0), 0.8)
     videos = finished(space, first, [0] * 60)
-    told = futures.squares_at_step_0({"learned": videos, "exact": videos}, space)
+    both = {"learned": videos, "exact": videos}
+    told = futures.squares_at_step_0(first[:, None], both, space)
     for name in ("learned", "exact", "average", "no clip"):
         assert told[f"squares, {name}"] == pytest.approx(expected, abs=0.15)
     assert told["squares, learned"] == told["squares, average"]
@@ -268,8 +268,9 @@ def test_squares_of_one_future_alone(pixels):
     """The learned flow and the exact one aren't mixed up, nor step 0 and the finished video."""
     first = random_first_centers(60, np.random.default_rng(0), 0.8)
     videos = finished(pixels, first, [2] * 60)
-    decided = Samples(videos.given_centers, videos.states, videos.states[[1, 0]])
-    told = futures.squares_at_step_0({"learned": decided, "exact": videos}, pixels)
+    decided = Samples(videos.states, videos.states[[1, 0]])
+    both = {"learned": decided, "exact": videos}
+    told = futures.squares_at_step_0(first[:, None], both, pixels)
     assert told["squares, learned"] == 1 and told["all, learned"] == 0
     assert told["squares, exact"] > 3.8 and told["squares, no clip"] > 3.8
     assert told["frame 4, learned"] == 1 and told["frame 4, exact"] == 2
@@ -280,7 +281,8 @@ def test_only_frames_count_in_which_squares_would_be_separate(pixels):
     """On a small circle all four squares overlap."""
     first = np.array([[0.8, 0.0], [0.3, 0.0], [0.3, 0.1]])
     videos = finished(pixels, first, [0, 0, 0])
-    told = futures.squares_at_step_0({"learned": videos, "exact": videos}, pixels)
+    both = {"learned": videos, "exact": videos}
+    told = futures.squares_at_step_0(first[:, None], both, pixels)
     separate = futures.count_blobs(
         render(possible_orbits(first[:1], FOUR)[:, :, [1, 3, 5, 7]]).max(1)
     )
@@ -306,7 +308,7 @@ def test_decoding_without_the_clip_shows_what_is_darker_than_black(space_100):
 def test_the_picture_is_that_of_the_largest_circle(pixels):
     first = np.array([[0.5, 0.0], [0.0, 0.8], [0.6, 0.0]])
     learned, exact = (finished(pixels, first, [k, k, k]) for k in (3, 0))
-    frames = futures.picture({"learned": learned, "exact": exact}, pixels)
+    frames = futures.picture(first[:, None], {"learned": learned, "exact": exact}, pixels)
     assert frames.shape == (2, 8, 51, 51)
     orbits = possible_orbits(first[1:2], FOUR)[0]
     np.testing.assert_allclose(frames[1], render(orbits[3]), atol=1e-6)
@@ -353,12 +355,12 @@ def numbers_and_pictures(tiny):
     for dim, name in [*names, (100, futures.LONGER)]:
         turns = futures.FUTURES.get(name, FOUR)
         one = changed(space, turns=turns)
-        both = futures.sample_both(network, one, 20)
+        given_centers, both = futures.sample_both(network, one, 20)
         cases[f"d = {dim}, {name}"] = (
-            futures.outcomes(both, one)
+            futures.outcomes(given_centers, both, one)
             | futures.in_the_latent(network, one, 20)
-            | futures.squares_at_step_0(both, one)
-            | {"picture": futures.picture(both, one)}
+            | futures.squares_at_step_0(given_centers, both, one)
+            | {"picture": futures.picture(given_centers, both, one)}
         )
     uneven = changed(space, turns=futures.MOSTLY_CCW)
     for dim in futures.DIMS:

@@ -194,11 +194,9 @@ def test_a_square_at_the_wrong_place_is_no_motion():
 # The flow's own way
 
 
-def fake_samples(monkeypatch, states, first_centers):
-    """Let sample() give these states (steps, n, D)."""
-    samples = SimpleNamespace(states=states, given_centers=first_centers[:, None])
-    monkeypatch.setattr(motion, "VIDEOS", len(first_centers))
-    monkeypatch.setattr(motion, "sample", lambda *_: samples)
+def own_ways(states, first_centers, space):
+    """own_ways() of videos with these states (steps, n, D)."""
+    return motion.own_ways(SimpleNamespace(states=states), first_centers[:, None], space)
 
 
 def straight_states(space, noise_places, first_centers, steps=51):
@@ -209,15 +207,14 @@ def straight_states(space, noise_places, first_centers, steps=51):
 
 
 @pytest.mark.parametrize("model, dim, answer", [(Renderer(), 2, 1), (Pixels(), 2601, 0)])
-def test_own_ways(monkeypatch, model, dim, answer):
+def test_own_ways(model, dim, answer):
     space = space_of(model, dim)
     rng = random_stream(0, "counting")
     first_centers = np.array([[0.7, 0.1], [0.0, -0.7], [0.5, 0.5]])
     places = rng.uniform(-0.8, 0.8, (3, 7, 2))
     places[:, 3] = -first_centers @ np.array([[0.0, 1], [-1, 0]])  # frame 4 comes from the side
     states = straight_states(space, places, first_centers)
-    fake_samples(monkeypatch, states, first_centers)
-    result = motion.own_ways(None, space)
+    result = own_ways(states, first_centers, space)
     assert 4 <= result["ways"] <= 21
     assert result["on the way"] == pytest.approx(answer, abs=0.03)
     assert result["frame 4: on the way"] == pytest.approx(answer, abs=0.03)
@@ -232,7 +229,7 @@ def test_own_ways(monkeypatch, model, dim, answer):
         assert result["largest jump"] > 18  # the whole way
 
 
-def test_own_ways_takes_only_far_ways_from_one_square(monkeypatch):
+def test_own_ways_takes_only_far_ways_from_one_square():
     """One frame for each reason to leave it out, and one that stays."""
     space = space_of(Pixels(), 2601)
     first_centers = np.array([[0.7, 0.0]])
@@ -240,51 +237,45 @@ def test_own_ways_takes_only_far_ways_from_one_square(monkeypatch):
     places = 1.0 * orbit  # starts where it ends: too near
     places[1] = [-0.35, 0.0]  # frame 2, from here to (0, 0.7): far enough
     states = straight_states(space, places[None], first_centers)
-    fake_samples(monkeypatch, states, first_centers)
-    # The middle's mirror image, (0.175, -0.35), is 0.39 from (0, -0.7), the direction that isn't taken.
-    assert motion.own_ways(None, space)["ways"] == 0
+    # The middle's mirror image, (0.175, -0.35), is 0.39 from (0, -0.7), the direction that
+    # isn't taken.
+    assert own_ways(states, first_centers, space)["ways"] == 0
     places[1] = [-0.7, 0.1]  # now it is (0.35, -0.4), and 0.46 from there
     states = straight_states(space, places[None], first_centers)
-    fake_samples(monkeypatch, states, first_centers)
-    assert motion.own_ways(None, space)["ways"] == 1
+    assert own_ways(states, first_centers, space)["ways"] == 1
     two = states.clone().unflatten(2, (7, 51, 51))
     two[0, 0, 1] += torch.from_numpy(render(np.array([0.6, -0.6])))  # now its noise has two squares
-    fake_samples(monkeypatch, two.flatten(2), first_centers)
-    assert motion.own_ways(None, space)["ways"] == 0
+    assert own_ways(two.flatten(2), first_centers, space)["ways"] == 0
     two = states.clone().unflatten(2, (7, 51, 51))
     two[-1, 0, 1] += torch.from_numpy(render(np.array([0.6, -0.6])))  # or its finished frame
-    fake_samples(monkeypatch, two.flatten(2), first_centers)
-    assert motion.own_ways(None, space)["ways"] == 0
+    assert own_ways(two.flatten(2), first_centers, space)["ways"] == 0
 
 
-def test_no_ways_no_error(monkeypatch):
+def test_no_ways_no_error():
     space = space_of(Pixels(), 2601)
     first_centers = np.array([[0.7, 0.0]])
     places = possible_orbits(first_centers)[:, 0, 1:]
     states = straight_states(space, places, first_centers)
-    fake_samples(monkeypatch, states, first_centers)
-    result = motion.own_ways(None, space)
+    result = own_ways(states, first_centers, space)
     assert result["ways"] == 0 and np.isnan(result["on the way"])
 
 
-def test_a_path_with_a_corner_is_longer(monkeypatch):
+def test_a_path_with_a_corner_is_longer():
     space = space_of(Renderer(), 2)
     first_centers = np.array([[0.7, 0.0]])
     states = torch.zeros(3, 1, 14)
     states[1, 0, 0], states[2, 0, :2] = 0.3, torch.tensor([0.3, 0.4])
-    fake_samples(monkeypatch, states, first_centers)
-    assert motion.own_ways(None, space)["path over chord"] == pytest.approx(0.7 / 0.5)
+    assert own_ways(states, first_centers, space)["path over chord"] == pytest.approx(0.7 / 0.5)
 
 
-def test_light_that_passes_at_one_step_only_counts(monkeypatch):
+def test_light_that_passes_at_one_step_only_counts():
     """The most light of any step, not of the middle step: a square that is late passes, too."""
     space = space_of(Renderer(), 2)
     first_centers = np.array([[0.7, 0.1], [0.0, -0.7], [0.5, 0.5]])
     places = random_stream(0, "counting").uniform(-0.8, 0.8, (3, 7, 2))
     states = straight_states(space, places, first_centers, 101)
     late = torch.cat([states[:1].expand(20, -1, -1), states])
-    fake_samples(monkeypatch, late, first_centers)
-    assert motion.own_ways(None, space)["on the way"] == pytest.approx(1, abs=0.03)
+    assert own_ways(late, first_centers, space)["on the way"] == pytest.approx(1, abs=0.03)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -294,10 +285,10 @@ def test_light_that_passes_at_one_step_only_counts(monkeypatch):
 def test_figure_and_texts(tmp_path, tiny, monkeypatch):
     """From the results of a tiny flow, kept and read as the command does."""
     monkeypatch.setattr(motion, "VIDEOS", 20)
-    network, space = tiny
-    results = motion.straight_lines(space.autoencoder, space.settings) | {"folds": 0.0}
-    for which, used in (("learned", network), ("exact", None)):
-        results |= {f"{which}, {name}": x for name, x in motion.own_ways(used, space).items()}
+    _, space = tiny
+    monkeypatch.setattr(motion, "trained_flow", lambda settings: tiny)
+    monkeypatch.setattr(motion, "trained_autoencoder", lambda settings: space.autoencoder)
+    results = motion.measure_code_and_flow(space.settings) | {"folds": 0.0}
     code = {name: x for name, x in results.items() if name.startswith(("code", "folds"))}
     other = dict(code, folds=1.0)
     other["code, on the way"] = np.linspace(0.9, 0.2, 8)  # 0.4 at the sixth, 0.8

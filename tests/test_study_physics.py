@@ -1,5 +1,6 @@
 """Physics: the measures tell flows that know the rule from flows that know circles."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -33,8 +34,8 @@ def coordinates(**settings):
 
 
 class Answering(nn.Module):
-    """A flow on Coordinates that turns counter-clockwise, at once, on the circle that `answer` makes
-    of the radii (n,) and the angles (n,), in degrees, of frame 0."""
+    """A flow on Coordinates that turns counter-clockwise, at once, on the circle that `answer`
+    makes of the radii (n,) and the angles (n,), in degrees, of frame 0."""
 
     def __init__(self, answer):
         super().__init__()
@@ -199,7 +200,8 @@ def test_reach_by_hand():
 
 @pytest.fixture
 def plane():
-    """The latent space of an autoencoder with d = 2 that isn't trained, since no test needs that."""
+    """The latent space of an autoencoder with d = 2 that isn't trained, since no test
+    needs that."""
     torch.manual_seed(0)
     settings = FlowSettings()
     mean, std = torch.tensor([0.3, -0.2]), torch.tensor([0.5, 2.0])
@@ -228,15 +230,14 @@ def test_the_lifted_code_is_the_same_code(plane):
 
 
 def test_the_lifted_code_as_a_flow_sees_it(plane, few_orbits, monkeypatch):
-    """Each of its numbers has the standard deviation of --latent-scale; the plane is as wide as that of
-    d = 2 if it is narrow; and it belongs to the d = 2 autoencoder of the same settings."""
+    """Each of its numbers has the standard deviation of --latent-scale; the plane is as wide as
+    that of d = 2 if it is narrow; and it belongs to the d = 2 autoencoder of the same settings."""
     asked = []
 
     def trained(settings):
         asked.append(settings)
         return plane.autoencoder
 
-    monkeypatch.setattr("study.measures.trained_autoencoder", trained)
     monkeypatch.setattr(physics, "trained_autoencoder", trained)
     settings = FlowSettings(
         embed_dim=100, unseen_radii=(0.5, 0.8), flow_steps=1, latent_scale=physics.NARROW_SCALE
@@ -244,10 +245,8 @@ def test_the_lifted_code_as_a_flow_sees_it(plane, few_orbits, monkeypatch):
     lifted = physics.lifted_autoencoder(settings)
     assert {(each.embed_dim, each.seed) for each in asked} == {(2, 0)}
     assert lifted.space.settings.unseen_radii == (0.5, 0.8)
-    _, space = flow.train(settings, lifted)
-    rng = flow.random_stream(0, "flow training")
-    first = random_first_centers(flow.NUM_ORBITS, rng, 0.8, (0.5, 0.8))
-    latents = space.encode(physics.possible_orbits(first, [1])[:, 0]).flatten(0, 1)
+    _, space = flow.train_flow(lifted, settings)
+    latents = space.encode(flow.training_circles(settings)).flatten(0, 1)
     torch.testing.assert_close(latents.std(0), torch.full((100,), physics.NARROW_SCALE))
     variances = torch.linalg.svdvals(latents - latents.mean(0)) ** 2 / len(latents)
     assert variances[:2].sum().item() == pytest.approx(2, abs=0.01)
@@ -261,8 +260,8 @@ def test_the_lifted_code_as_a_flow_sees_it(plane, few_orbits, monkeypatch):
 
 
 def test_no_training_video_starts_in_the_sector(few_orbits, monkeypatch):
-    """What the network is given as frame 0 is in all sectors but one. In the ordinary training, which
-    stays as it was, it is in all."""
+    """What the network is given as frame 0 is in all sectors but one. In the ordinary training it
+    is in all."""
     given = []
 
     class Watched(flow.FlowNetwork):
@@ -271,32 +270,28 @@ def test_no_training_video_starts_in_the_sector(few_orbits, monkeypatch):
             return super().forward(x, t, latents)
 
     monkeypatch.setattr(flow, "FlowNetwork", Watched)
+    monkeypatch.setattr(physics, "FlowNetwork", Watched)
     settings = FlowSettings(flow_steps=20)
     for train, expected in (
         (physics.train_without_sector, [0] + [1 / 7] * 7),
-        (flow.train, [1 / 8] * 8),
+        (flow.train_flow, [1 / 8] * 8),
     ):
         given.clear()
-        _, space = train(settings, Coordinates())
+        _, space = train(Coordinates(), settings)
         x, y = (torch.cat(given) * space.std + space.mean).numpy().T
         angle = np.degrees(np.arctan2(y, x)) % 360
         share = np.histogram(angle, np.arange(0, 361, 45))[0] / len(angle)
         np.testing.assert_allclose(share, expected, atol=0.02)
 
 
-def test_the_videos_without_a_sector_are_videos(few_orbits, monkeypatch):
+def test_the_videos_without_a_sector_are_videos(few_orbits):
     """They start at all other places, pass through the sector later on, run equally often in both
     directions, and use all circles."""
-
-    def draw(settings, autoencoder):
-        rng = flow.random_stream(settings.seed, "flow training")
-        first = random_first_centers(flow.NUM_ORBITS, rng, 0.8)
-        circles = torch.from_numpy(physics.possible_orbits(first, [1])[:, 0])
-        turns, probability = torch.tensor([1, -1]), torch.tensor([0.5, 0.5])
-        return flow.random_latent_videos(circles, 8000, turns, probability)
-
-    monkeypatch.setattr(flow, "train", draw)
-    videos = physics.train_without_sector(FlowSettings(seed=3), Coordinates()).numpy()
+    settings = FlowSettings(seed=3)
+    circles = torch.from_numpy(flow.training_circles(settings))
+    torch.manual_seed(0)
+    batches = itertools.islice(physics.videos_without_sector(circles, settings), 32)
+    videos = torch.cat(list(batches)).numpy()
     angle = np.degrees(np.arctan2(videos[..., 1], videos[..., 0])) % 360  # (n, 8)
     assert angle[:, 0].min() >= 45
     share = np.array([np.histogram(a, np.arange(0, 361, 45))[0] for a in angle.T]) / len(angle)

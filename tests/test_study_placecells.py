@@ -11,7 +11,7 @@ from conftest import tiny_settings
 from analyze import SweepSettings, over_seeds
 from data import FrameSettings, grid_centers, render
 from flow import FlowSettings
-from study import measures, placecells
+from study import placecells
 from study.placecells import DIMS, DISTANCES, FITTED, LIMITS, NULL
 
 FRAMES = FrameSettings()
@@ -236,10 +236,9 @@ def test_decoded_noise_is_counted():
     assert seen[0].std().item() == pytest.approx(1, abs=0.03)
 
 
-def test_latents_are_measured(tmp_path, monkeypatch):
+def test_latents_are_measured(tmp_path, few_orbits, monkeypatch):
     """All results of a tiny autoencoder, standardised: the covariance of three numbers has trace 3;
     and the encoder's own latents are measured before that."""
-    monkeypatch.setattr(measures, "NUM_ORBITS", 64)
     monkeypatch.setattr(placecells, "NUM_PAIRS", 10)
     monkeypatch.setattr(placecells, "NUM_CIRCLES", 64)
     monkeypatch.setattr(placecells, "NUM_NOISE", 20)
@@ -430,8 +429,8 @@ def test_figure_and_texts():
 
 
 def test_shaped_noise_lies_where_the_latents_are(space_100):
-    """A decoder that is bright wherever a latent leaves the directions that latents have: with normal
-    noise it always is, with shaped noise never."""
+    """A decoder that is bright wherever a latent leaves the directions that latents have: with
+    normal noise it always is, with shaped noise never."""
     generator = np.random.default_rng(0)
     centers = placecells.random_places(space_100.settings, generator)
     latents = space_100.encode(centers).flatten(0, -2)

@@ -38,9 +38,10 @@ def walked(seed: int = 0, steps: int = 50) -> state.BothWays:
     states, means = map(torch.stack, zip(*walk))
     took = (states[-1][:, None] - futures).norm(dim=2).argmin(1)
     i = torch.arange(N)
-    samples = Samples(np.zeros((N, 1, 2)), states, means)
     nowhere = np.zeros((N, 8, 2))
-    return state.BothWays(samples, futures[i, took], futures[i, 1 - took], nowhere, nowhere)
+    z_taken, z_other = futures[i, took], futures[i, 1 - took]
+    samples = Samples(states, means)
+    return state.BothWays(nowhere[:, :1], samples, z_taken, z_other, nowhere, nowhere)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -48,7 +49,8 @@ def walked(seed: int = 0, steps: int = 50) -> state.BothWays:
 
 
 def test_share_by_hand():
-    """The coefficient of the other video: also outside of 0 to 1, and whatever lies off the line."""
+    """The coefficient of the other video: also outside of 0 to 1, and whatever lies off
+    the line."""
     taken, other = torch.tensor([[3.0, 1.0]]), torch.tensor([[-1.0, 1.0]])
     for latent, share in (
         ([3.0, 1.0], 0.0),
@@ -113,16 +115,16 @@ def test_a_state_without_memory_lies_on_its_side():
 
 
 def test_shares_of_states_whose_answer_is_known():
-    """Made of fresh noise and 0, 30 or 50 % of the other video: that is what has to be found. And the
-    same with the parts: the noise part takes away what the running mean has too much."""
+    """Made of fresh noise and 0, 30 or 50 % of the other video: that is what has to be found. And
+    the same with the parts: the noise part takes away what the running mean has too much."""
     taken, other = two_videos()
     t = torch.arange(51)[:, None, None] / 50
     noise = torch.randn(N, D)
     for share in (0.0, 0.3, 0.5):
         mix = (1 - share) * taken + share * other
         states = (1 - t) * noise + t * mix
-        samples = Samples(np.zeros((N, 1, 2)), states, mix.expand(51, N, D))
-        videos = state.BothWays(samples, taken, other, np.zeros(0), np.zeros(0))
+        samples, nowhere = Samples(states, mix.expand(51, N, D)), np.zeros(0)
+        videos = state.BothWays(nowhere, samples, taken, other, nowhere, nowhere)
         told = state.latent_shares(videos, torch.randn(N, D))
         assert np.isnan(told["state"][0]) and not np.isnan(told["posterior mean"]).any()
         np.testing.assert_allclose(told["running mean"][1:], share, atol=1e-4)
@@ -141,12 +143,13 @@ def test_the_exact_flow_with_small_steps_has_no_memory():
     that they hold much of the other direction: this is the trap."""
     videos = walked()
     told = state.latent_shares(videos, torch.randn(N, D))
-    space = SimpleNamespace()  # isn't asked
-    futures = torch.stack([videos.z_taken, videos.z_other], dim=1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(state, "possible_futures", lambda *_: (futures, torch.full((N, 2), 0.5)))
-        small = state.shares_with_small_steps(videos, space)
-        as_before = state.shares_with_small_steps(videos, space, finer=1)
+    futures, prior = torch.stack([videos.z_taken, videos.z_other], dim=1), torch.full((N, 2), 0.5)
+
+    def exact(x, t):
+        return posterior_mean(x, t, futures, prior)
+
+    small = state.shares_with_small_steps(videos, exact)
+    as_before = state.shares_with_small_steps(videos, exact, finer=1)
     np.testing.assert_allclose(as_before[1:], told["state"][1:], atol=1e-4)
     assert small.shape == (51,) and np.isnan(small[0])
     for step in (10, 20, 30):
@@ -161,8 +164,9 @@ def test_the_exact_flow_with_small_steps_has_no_memory():
 
 
 def test_extra_pixels_by_hand():
-    """A state that shows the taken square, what is left of the noise, and what the flow has in mind:
-    a mix-up of the four kinds of frames, of the videos or of the masks would change a share."""
+    """A state that shows the taken square, what is left of the noise, and what the flow has
+    in mind: a mix-up of the four kinds of frames, of the videos or of the masks would change
+    a share."""
     taken = np.array([[[0.0, -0.6]], [[0.0, -0.6]]])  # two videos of one frame
     left, right, low = (render(np.array([[xy]])) for xy in ([-0.6, 0.4], [0.6, 0.4], [0, -0.6]))
     state_frames = np.concatenate([left + right + low] * 2)
@@ -205,8 +209,9 @@ def test_squares_at_the_places():
     """A square at the taken place, one at the other place in half of the frames, and one at one of
     the six controls."""
     first = np.array([[0.7, 0.1]])
-    samples = Samples(first[:, None], torch.zeros(0), torch.zeros(0))
-    videos = state.BothWays(samples, torch.zeros(0), torch.zeros(0), WAYS[:1], WAYS[1:])
+    nothing = torch.zeros(0)
+    samples = Samples(nothing, nothing)
+    videos = state.BothWays(first[:, None], samples, nothing, nothing, WAYS[:1], WAYS[1:])
     places = state.places_to_look_at(videos)
     assert places.shape == (1, 6, 8, 2)
     np.testing.assert_array_equal(places[0, :, 0], WAYS[0, FRAMES])
@@ -232,15 +237,21 @@ def test_places_are_read_from_a_finished_video():
 # With trained networks
 
 
+def sample_exact(space, first_frames):
+    """sample_far(), of the exact flow."""
+    both, fresh = state.sample_far(lambda x, t, given: 0 * x, space, first_frames)
+    return both["exact"], fresh
+
+
 @pytest.mark.parametrize("given_frames", [1, 2])
 def test_parts_of_a_step(learned, given_frames):
     """On the exact flow: they add up, and each is held against the right thing; also where a second
     frame is given, and nothing is open."""
     space = changed(learned[1], given_frames=given_frames)
-    videos, fresh = state.sample_far(None, space, first_frames=60)
-    again, _ = state.sample_far(None, space, first_frames=60)
+    videos, fresh = sample_exact(space, first_frames=60)
+    again, _ = sample_exact(space, first_frames=60)
     torch.testing.assert_close(videos.samples.states, again.samples.states)
-    futures, _ = possible_futures(space, videos.samples.given_centers)
+    futures, _ = possible_futures(space, videos.given_centers)
     end = videos.samples.states[-1]
     assert ((end - videos.z_taken).norm(dim=1) < (end - videos.z_other).norm(dim=1)).all()
     torch.testing.assert_close(videos.z_taken + videos.z_other, futures.sum(1))
@@ -284,7 +295,7 @@ def test_light_of_each_video_by_hand():
 def test_frames_1_and_2_are_looked_at_by_themselves(learned):
     """The places are those of the other direction, in these frames only."""
     space = learned[1]
-    videos, fresh = state.sample_far(None, space, first_frames=30)
+    videos, fresh = sample_exact(space, first_frames=30)
     frames = render(videos.taken[:, 1:])
     frames[:, :2] = render(videos.other[:, 1:3])  # the other direction in frames 1 and 2
     shown = SimpleNamespace(settings=space.settings, decode=lambda z: torch.from_numpy(frames))
@@ -299,7 +310,7 @@ def test_frames_that_are_given_are_not_looked_at(learned, monkeypatch):
     space = changed(learned[1], given_frames=2)
     assert state.generated_frames(space) == [2, 3, 5, 6, 7]
     assert state.generated_frames(learned[1]) == FRAMES
-    videos, fresh = state.sample_far(None, space, first_frames=30)
+    videos, fresh = sample_exact(space, first_frames=30)
     # of the finished state: no pixels off the taken square, but for the decoder's errors
     told = state.pixels_seen(videos, fresh, space, 50)
     assert told["extra pixels a frame"] < 2 and told["frame 4, extra pixels a frame"] < 2

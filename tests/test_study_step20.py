@@ -8,8 +8,8 @@ import torch
 from conftest import ROOT
 
 from analyze import SweepSettings, count_blobs, over_seeds
-from data import possible_orbits, random_stream, render
-from flow import FlowSettings
+from data import possible_orbits, random_first_centers, random_stream, render
+from flow import FlowSettings, training_circles
 from study import step20
 from study.measures import FRAMES, MIN_RADIUS, stretched
 from study.step20 import MLPRecipe, PlainMLP, count_shares, place_shares
@@ -205,16 +205,15 @@ def test_velocity_network_is_solved_for_the_mean():
 
 
 @pytest.mark.parametrize("velocity", [False, True])
-def test_ordinary_networks_learn(tiny, velocity, monkeypatch):
+def test_ordinary_networks_learn(tiny, velocity, few_orbits, monkeypatch):
     """After some steps the error of z is well under that of saying the mean, which is 0."""
-    monkeypatch.setattr(step20, "NUM_ORBITS", 64)
+    monkeypatch.setattr(step20, "VELOCITY_LEARNING_RATE", 5e-3)
     _, space = tiny
-    space = step20.LatentSpace(
-        space.autoencoder, space.mean, space.std, FlowSettings(embed_dim=1, flow_steps=150)
-    )
-    network = step20.train_mlp(space, MLPRecipe((64,), velocity, 5e-3, 150))
+    settings = FlowSettings(embed_dim=1, flow_steps=150)
+    circles = space.encode(training_circles(settings))
+    network = step20.train_mlp(circles, settings, MLPRecipe((64,), velocity, 150))
     rng = random_stream(0, "flow test")
-    centers = step20.random_first_centers(200, rng, 0.8)
+    centers = random_first_centers(200, rng, 0.8)
     z = space.encode(possible_orbits(centers, [1])[:, 0])  # (200, 8, 1)
     given, z = z[:, 0], z[:, 1:].flatten(1)
     t = torch.full((200, 1), 0.9)
@@ -226,9 +225,11 @@ def test_ordinary_networks_learn(tiny, velocity, monkeypatch):
     assert velocity or error < untrained * 10
 
 
-def test_compare_gives_both_flows_the_same_noise(learned):
-    network, space = learned
-    mine, exact = step20.compare(network, space), step20.compare(None, space)
+def test_compare_gives_both_flows_the_same_noise(learned, monkeypatch):
+    _, space = learned
+    monkeypatch.setattr(step20, "trained_flow", lambda settings: learned)
+    told = step20.measure_flows(space.settings)
+    mine, exact = told["this flow"], told["exact flow"]
     assert mine["several at 0"] == exact["several at 0"] and mine["one at 50"] == 1
     assert np.array_equal(mine["picture"][0], exact["picture"][0])
     assert mine["picture"].shape == (3, 8, 51, 51)
