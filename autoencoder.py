@@ -16,14 +16,15 @@ Two things are special here. Each can be switched off: the first by --plain, the
 
 The decoder starts out affine. Later the video model will be undecided between two frames, and it
 will hand the decoder the mean of their latents. What is drawn then is up to the decoder: both
-squares at half their brightness, say, or one square halfway between them. Ours starts as an affine
-map (a matrix and a shift) with a clip to [0, 1] behind it. At first it draws nothing like a square.
-But such a map takes the mean of two latents to the mean of what it makes of each of them. So as
-long as the training leaves it affine, and it has learned to draw squares, it draws both of them.
-There are layers in it that can bend the map; they start at zero, and the training uses them only as
-far as it has to. At d = 100 that is not far. At d = 2 it is, for there the mean of two latents is
-itself the latent of a square somewhere between, and has to be drawn as that one square. (The layers
-that --hidden-layers adds bend the map from the start.)
+squares, fainter, say, or one square halfway between them. Ours starts as an affine map, a matrix
+and a shift, and clips to [0, 1] what comes out. An affine map takes the mean of two latents to the
+mean of the two pictures, which shows both squares. (The clip can only make them brighter.) So as
+long as the map is affine, a decoder that has learned to draw squares draws both. At first ours has
+learned nothing, and draws nothing like a square. It has layers that can bend the map; they start at
+zero, and the training uses them only as far as it has to. At d = 100 that is not far. At d = 2 it
+is far, for there the mean of two latents is itself the latent of a square somewhere between, and
+has to be drawn as that one square. (The layers that --hidden-layers adds bend the map from the
+start.)
 
 The training starts with blurred frames. Take a grid of squares and look where their latents lie in
 the plane, at d = 2: one expects a grid again, like a sheet of paper that was moved, turned, and
@@ -32,15 +33,17 @@ so the squared error doesn't say which of them are neighbours. The sheet can com
 torn. Blurred squares overlap over longer distances. So the frames are blurred at first, and the
 blur fades.
 
-You will see a progress bar with the loss, the mean squared error of a pixel. It rises at first,
-since the frames get sharper and harder to draw, and then falls. The last line says how large the
-error is on frames that were not trained on, and how large that of a trivial answer would be.
+You will see a progress bar with the loss, the mean squared error of a pixel. It falls, rises for a
+while, since the frames get sharper and harder to draw, and falls again. The last line says how
+large the error is on frames that were not trained on, and how large that of a trivial answer would
+be.
 """
 
 import ast
 import io
 import itertools
 import sys
+import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -88,7 +91,7 @@ class AutoencoderSettings(FrameSettings):
     embed_dim: int = 2
     """Numbers per frame, d, 1 to 512."""
     plain: bool = False
-    """As a control, an ordinary network and optimizer. The decoder has activations throughout.
+    """As a control, a more ordinary recipe. The decoder has activations throughout.
     All first weights are PyTorch's usual ones, the learning rate is 0.003, the weight decay 0.01.
     The blur is left as it is; --blur 0 takes it away."""
     hidden_layers: int = 0
@@ -225,9 +228,9 @@ def optimizer_and_schedule(
 ) -> tuple[torch.optim.AdamW, LambdaLR]:
     """AdamW (arXiv:1711.05101) with learning_rate_factor() as its schedule. The flow uses them
     too."""
-    # The second beta is less than the usual 0.999, which suits short trainings. (With 0.98 one of
-    # five trainings failed.) fused=True takes the same steps, but updates all weights in a single
-    # pass over them, which is faster.
+    # The second beta is 0.95 in place of the usual 0.999, because the trainings are short. (With
+    # 0.98 one of five trainings failed at d = 100.) fused=True takes the same steps, but updates
+    # all weights in a single pass over them, which is faster.
     optimizer = torch.optim.AdamW(
         model.parameters(), learning_rate, (0.9, 0.95), weight_decay=weight_decay, fused=True
     )
@@ -241,9 +244,9 @@ def train(settings: AutoencoderSettings) -> Autoencoder:
     model = Autoencoder(settings)
     steps = settings.autoencoder_steps
     learning_rate = 7e-3
-    # The weight decay grows with d, which was found by trying: at large d, with little decay, the
-    # latents change less smoothly from one square to the next. Keep this in mind when you compare
-    # different d: the decay differs, too. (With --plain it doesn't.)
+    # The weight decay grows with d, up to 1, which was found by trying: with little decay, at large
+    # d the latents change less smoothly from one square to the next. Keep this in mind when you
+    # compare different d: the decay differs, too. (With --plain it doesn't.)
     weight_decay = min(1, 0.1 + 0.01 * settings.embed_dim)
     if settings.plain:
         learning_rate, weight_decay = 3e-3, 0.01
@@ -253,9 +256,9 @@ def train(settings: AutoencoderSettings) -> Autoencoder:
     for step in progress:
         # Blur and leak start large and fade over the first 60 % of the training. The blur falls as
         # a square, so that wide blurs pass quickly and narrow ones slowly. The larger leak lets
-        # more of the gradient through as long as much is wrong; the error ends a tenth smaller with
-        # it. It has to fade, because a clip that leaks much hardly clips: the layers before it
-        # would have to hit 0 and 1 after all.
+        # more of the gradient through as long as much is wrong; the error ends about a sixth
+        # smaller with it. It has to fade, because a clip that leaks much hardly clips, and then the
+        # layers before it would have to hit 0 and 1 exactly.
         fading = max(0.0, 1 - step / (0.6 * steps))  # from 1 to 0
         blur = settings.blur * fading**2
         leak = LEAK + EARLY_LEAK * fading
@@ -355,8 +358,10 @@ def write_reconstructions(path: Path, model: Autoencoder, settings: AutoencoderS
 #         save_checkpoint(settings, ...)
 #     checkpoint = load_checkpoint(settings)
 #
-# The file holds the settings and the source files that the network was trained with. With other
-# settings it is refused. If a source file was edited since, the command says so and goes on.
+# The file holds the settings and the source files that the network was trained with. If its
+# settings aren't those of the command, it is refused: its name tells only what differs from the
+# defaults, and these may have been edited. If the code of a source file was edited since (comments
+# and docstrings don't count), the command says so and goes on.
 
 SOURCES["autoencoder.py"] = Path(__file__).read_text(encoding="utf-8")
 NOT_TRAINED_WITH = ("checkpoint_dir", "retrain", "png")  # settings that don't change the network
@@ -388,8 +393,8 @@ def training_settings(settings: AutoencoderSettings) -> dict[str, Any]:
 
 def needs_training(settings: AutoencoderSettings) -> bool:
     """Whether the network of these settings has to be trained, because it is missing or because of
-    retrain. Says so; and if it is there, says which files were edited since. Raises OSError if it
-    couldn't be written afterwards, or can't be read now."""
+    retrain. Says so; and if it is there, says which files were edited since. Raises OSError if a
+    new checkpoint couldn't be written, or if the one that is there can't be read."""
     path = checkpoint_path(settings)
     if path.exists() and not settings.retrain:
         note_edits(settings)
@@ -403,10 +408,18 @@ def needs_training(settings: AutoencoderSettings) -> bool:
 def save_checkpoint(
     settings: AutoencoderSettings, sources: list[dict[str, str]], content: dict[str, Any]
 ) -> None:
-    """Keep what was trained with these settings: the content (tensors and dicts of tensors;
-    "weights" are the network's) and, for each training that went into it, the sources of the files
-    that it ran through. Raises FloatingPointError, and writes nothing, if the training diverged;
-    OSError if the file can't be written."""
+    """Keep what was trained with these settings.
+
+    Args:
+        settings: those of the training.
+        sources: the texts of the source files, by name; a dict for each training, since a flow's
+            checkpoint also holds its autoencoder, which older code may have trained.
+        content: tensors and dicts of tensors. "weights" are those of the network.
+
+    Raises:
+        FloatingPointError: the training diverged. Nothing is written then.
+        OSError: the file can't be written.
+    """
     path = checkpoint_path(settings)
     if not all(weight.isfinite().all() for weight in content["weights"].values()):
         raise FloatingPointError(f"the training diverged; {path} is not written")
@@ -420,6 +433,8 @@ def load_checkpoint(settings: AutoencoderSettings) -> dict[str, Any]:
     if it can't be read, isn't a checkpoint, or has other settings."""
     path = checkpoint_path(settings)
     try:
+        if zipfile.ZipFile(path).testzip():  # a .pt file is a zip archive, with check sums
+            raise ValueError
         checkpoint = torch.load(path, weights_only=True)
         if checkpoint["settings"] != training_settings(settings) or not checkpoint["sources"]:
             raise ValueError

@@ -218,9 +218,10 @@ def turn_name(turn: int) -> str:
 
 
 def ordered_turns(turns: Sequence[int]) -> tuple[int, ...]:
-    """The same turns in a fixed order, 0, 1, -1, 2, -2, 3, -3, 4. Raises ValueError if a turn isn't
-    one of these (-4 would be the same as 4), or if there are none or more than 50."""
-    if not 1 <= len(turns) <= 50:  # they will be part of a file's name
+    """The same turns in a fixed order, 0, 1, -1, 2, -2, 3, -3, 4: so the same turns are the same
+    settings, in whatever order they were named. Raises ValueError if a turn isn't one of these (-4
+    would be the same as 4), or if there are none or more than 50."""
+    if not 1 <= len(turns) <= 50:  # they will be part of the name of a trained flow's file
         raise ValueError(f"--turns needs 1 to 50 turns, not {len(turns)}")
     for turn in turns:
         check_range(1 - NUM_FRAMES // 2, NUM_FRAMES // 2, turns=turn)
@@ -254,8 +255,8 @@ def random_videos(
 # Plumbing, from here on: random numbers, pictures, files, and the command line, for all stages. A
 # first reading can skip it.
 
-# The text of each stage's file, taken when Python imports it. autoencoder.py keeps it with each
-# network: so one can tell later whether the network was trained by the code that is there now.
+# The text of each file that a training runs through, taken when Python imports it. It is kept with
+# the trained network: so one can tell later whether the code that is there now has trained it.
 SOURCES = {"data.py": Path(__file__).read_text(encoding="utf-8")}
 
 # Who draws random numbers, and from which stream. With the same seed, different streams give
@@ -341,7 +342,7 @@ def write_gif(path: Path, videos: np.ndarray) -> None:
 def new_figure(width: float, height: float) -> Any:
     """An empty matplotlib Figure of this size in inches. It looks the same whatever the settings in
     somebody's matplotlibrc are, for they are reset to matplotlib's own."""
-    import matplotlib  # here, because importing it takes as long as all the rest
+    import matplotlib  # here, because importing it takes long, and few commands draw
     from matplotlib.figure import Figure
 
     matplotlib.rcdefaults()
@@ -371,9 +372,11 @@ def write_figure(path: Path, figure: Any) -> None:
 
 def run(main: Callable[[Any], None], settings_type: Any) -> None:
     """Call main with the settings of the command line. tyro reports bad settings itself. A file
-    that can't be used, a missing package or a training that diverged is one line, and the exit
-    status is 2; after Ctrl-C it is 130. An error in the code keeps its traceback."""
-    # Pictures are only written to files. What a notebook would show them with may not exist here.
+    that can't be used, a package that only some options need and that is missing, or a training
+    that diverged is one line, and the exit status is 2; after Ctrl-C it is 130. An error in the
+    code keeps its traceback."""
+    # In this variable a notebook tells matplotlib how to show pictures, to all programs that are
+    # started from it. That may not be installed here; and here pictures are only written to files.
     os.environ["MPLBACKEND"] = "agg"
     try:
         main(tyro.cli(settings_type))
@@ -390,7 +393,7 @@ class DataSettings(FrameSettings):
     """Write videos of the kind that the models are trained on."""
 
     turns: tuple[int, ...] = (1, -1)
-    """Turns that a video may take, in eighths of a circle per frame, -3 to 4, at most 50.
+    """Turns that a video may take, in eighths of a circle per frame, -3 to 4.
     Counter-clockwise is positive. Naming a turn twice makes it twice as probable."""
     gif: Path = Path("data.gif")
     """Where to write sixteen looping videos."""
@@ -404,9 +407,8 @@ class DataSettings(FrameSettings):
         check_output(self.png, ".png")
 
 
-def write_futures(settings: DataSettings) -> None:
+def write_futures(path: Path, settings: DataSettings) -> None:
     """Write one first frame and all videos that begin with it as a PNG."""
-    assert settings.png is not None
     turns, _ = distinct_turns(settings.turns)
     first_center = np.array([[0.65, 0.4]]) * settings.center_range
     videos = render(possible_orbits(first_center, turns)[0], settings)  # (turns, 8, 51, 51)
@@ -414,7 +416,7 @@ def write_futures(settings: DataSettings) -> None:
     labels = [turn_name(turn) for turn in turns]
     title = f"One frame 0, and the {len(turns)} possible videos that begin with it"
     draw_film_strip(figure.subplots(), videos, labels, title)
-    write_figure(settings.png, figure)
+    write_figure(path, figure)
 
 
 def main(settings: DataSettings) -> None:
@@ -428,7 +430,7 @@ def main(settings: DataSettings) -> None:
     names = " or ".join(turn_name(turn) for turn in turns)
     print(f"{settings.gif} shows {n} videos of {NUM_FRAMES} frames. From frame to frame: {names}.")
     if settings.png:
-        write_futures(settings)
+        write_futures(settings.png, settings)
         print(
             f"{settings.png} shows one frame 0, and what may follow: {len(turns)} possible videos."
         )

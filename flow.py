@@ -108,7 +108,7 @@ class FlowSettings(AutoencoderSettings):
     given_frames: Literal[1, 2] = 1
     """Frames that are given. The second one shows which turn the video takes."""
     turns: tuple[int, ...] = (1, -1)
-    """Turns that a video may take, in eighths of a circle per frame, -3 to 4, at most 50.
+    """Turns that a video may take, in eighths of a circle per frame, -3 to 4.
     Counter-clockwise is positive. Naming a turn twice makes it twice as probable."""
     unseen_radii: tuple[float, float] | None = None
     """Leave the circles with a radius between these two out of the flow's training."""
@@ -345,9 +345,9 @@ class FlowNetwork(nn.Module):
             first.weight[:, :n_given].normal_(std=2 / n_given**0.5)
         self.input = nn.Linear(n_video + n_context, WIDTH)
         # Brings the features of each video to mean 0 and standard deviation 1, so that the scales
-        # act on numbers of the same size at each t. It divides all features by one number, which
-        # leaves the product a product, only scaled. It has no weights of its own, because scale and
-        # shift come from the context.
+        # act on numbers of the same size at each t. From all features of a video it takes away one
+        # number, and divides by another one: so the product above remains, up to a factor. It has
+        # no weights of its own, because scale and shift come from the context.
         self.norm = nn.LayerNorm(WIDTH, elementwise_affine=False)
         self.fc1 = nn.Linear(WIDTH, WIDTH)
         self.fc2 = nn.Linear(WIDTH, WIDTH)
@@ -469,8 +469,7 @@ def loss_by_time(network: FlowNetwork, space: LatentSpace) -> dict[str, list[flo
     Returns:
         Lists of ten: "t", the middles of the intervals; "loss", "irreducible" and "excess", per
         number of the latent. They are errors of the velocity, and so divided by (1 - t)^2, where
-        1 - t has a floor of 0.05. (The training has 0.2. Here it only keeps the last interval from
-        outweighing all others.)
+        1 - t has a floor of 0.05. (The training has one of 0.2.)
     """
     settings, n = space.settings, 1024
     rng = random_stream(settings.seed, "flow test")
@@ -578,8 +577,8 @@ def main(settings: FlowSettings) -> None:
         print(f"{t:6.2f}  {loss:8.4f}  {irreducible:10.4f}  {excess:8.4f}")
     loss, least, excess = (np.mean(losses[name]) for name in ("loss", "irreducible", "excess"))
     print(
-        f"On average over t the network's loss is {loss:.4f}. The exact flow's, the least "
-        f"possible, is {least:.4f}; the mean excess is {excess:.4f}."
+        f"On average over t the network's loss is {loss:.4f}. The exact flow's, the least possible "
+        f"but for chance, is {least:.4f}; the mean excess is {excess:.4f}."
     )
     if settings.png:
         write_losses(settings.png, space, losses)

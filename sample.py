@@ -4,7 +4,8 @@
     python sample.py --png strip.png          # the first of them, at steps 0, 20 and 50 of 50
     python sample.py --steps-gif steps.gif    # the same one, over all of its steps
 
-With --embed-dim 100 behind each of them the finished videos look the same, and the steps don't.
+Add --embed-dim 100 to any of them: the finished videos look much as with d = 2, and the steps on
+the way to them don't.
 
 You need to have read flow.py: it explains where the velocity comes from.
 
@@ -88,9 +89,11 @@ class SampleSettings(FlowSettings):
     """Steps that the film strips and the arrays show.
     If none is named, they are 0, 2/5 of all, and all: 0, 20 and 50 of 50, as in the post."""
     exact: bool = False
-    """Sample with the exact posterior mean instead of the network's."""
+    """Sample with the exact posterior mean instead of the network's.
+    The network is trained all the same."""
     sample_seed: int = 0
-    """Seed of the first frames and of the noise; the networks have --seed."""
+    """Seed of all that is drawn for the videos, such as first frames and noise.
+    The networks have --seed."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -118,8 +121,9 @@ class SampleSettings(FlowSettings):
 # ---------------------------------------------------------------------------------------------
 # Two flows
 #
-# To the sampler a flow is the posterior mean as a function of x (n, D) and t (n, 1), for the given
-# frames of n videos. The network has learned one; the formula is another, which knows the futures.
+# The sampler needs the velocity, and that follows from the posterior mean (step 3 in flow.py). So
+# to the sampler a flow is just this: the posterior mean as a function of x (n, D) and t (n, 1), for
+# the given frames of n videos. The network has learned such a function, and the formula is one.
 
 Flow = Callable[[Tensor, Tensor], Tensor]
 
@@ -225,7 +229,7 @@ def decode_videos(space: LatentSpace, given_centers: np.ndarray, latents: Tensor
 
 def centers_of_light(frames: np.ndarray) -> np.ndarray:
     """The mean place of the light in each frame: (..., 51, 51) -> (..., 2), x and y in [-1, 1]. For
-    a frame with one square that is the square's centre."""
+    a frame with one square that is the square's centre (with hard edges up to 0.7 pixels off)."""
     light = np.clip(frames, 0, 1) + 1e-12  # so that there is some in a black frame, too
     total = light.sum((-2, -1))
     x = (light.sum(-2) * PIXEL_CENTERS).sum(-1) / total

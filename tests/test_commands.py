@@ -350,6 +350,14 @@ def test_analyze_says_beforehand_whose_code_is_old(sweep, folder, few_orbits, mo
         assert err.splitlines()[:count] == notes(err)
         for line, named in zip(notes(err), edited, strict=False):
             assert "autoencoder.py edited" in line and named.name in line and "--retrain" in line
+    # without a flow the autoencoder's own checkpoint is the one that is used
+    edited[0].unlink()
+    path = checkpoint_path(coder_settings(folder))
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["sources"][0]["data.py"] += "\nPIXEL = 7\n"
+    torch.save(checkpoint, path)
+    status, _, err = sweep("blobs", "--dims", "1")
+    assert status == 0 and path.name in notes(err)[0] and "data.py edited" in notes(err)[0]
     status, _, err = sweep("blobs", "--dims", "1", "--retrain")
     assert status == 0 and notes(err) == []
 
@@ -520,7 +528,8 @@ analyze     blobs --dims 2 513                   | --embed-dim must lie
 analyze     blobs --flow-steps 0                 | --flow-steps must lie
 analyze     blobs --out-dir file                 | File exists
 analyze     geometry --ranges 0.9                | leave the frame
-analyze     geometry --ranges                    | nothing to measure
+analyze     geometry --ranges                    | at least one range
+analyze     geometry --ranges 0.8 0.8            | each only once
 analyze     geometry --dims 2                    | --dims
 analyze                                          | {blobs, geometry}
 """.strip()
@@ -592,7 +601,7 @@ class Hostile:
 
 def damaged(how: str, whole: bytes) -> bytes:
     at = whole.rindex(b"archive/data/0") + 3  # a name in the table at the end of the archive
-    flipped = {"first byte": (0, 1), "name": (at, 128)}
+    flipped = {"bit": (len(whole) // 2, 1), "first byte": (0, 1), "name": (at, 128)}
     flipped["compression"] = (
         whole.rindex(b"PK\x01\x02") + 10,
         8,
@@ -605,7 +614,7 @@ def damaged(how: str, whole: bytes) -> bytes:
     return {"cut": whole[:5000], "last byte": whole[:-1], "empty": b"", "text": b"mine"}[how]
 
 
-DAMAGE = ["name", "compression", "first byte", "cut", "last byte", "empty", "text"]
+DAMAGE = ["bit", "name", "compression", "first byte", "cut", "last byte", "empty", "text"]
 FOREIGN = ["a zip", "a list", "no settings", "another version"]
 HOSTILE = ["hostile weights", "hostile settings", "bare pickle"]
 
