@@ -87,10 +87,11 @@ class SweepSettings:
     """Training steps of each flow."""
     retrain: bool = False
     """Train the networks anew even if they are trained already.
-    The autoencoder of a flow is trained anew only if its code was edited since."""
+    Below a flow the autoencoder is trained anew, too, if its code was edited since."""
     dask: str | None = None
     """Address of a Dask scheduler to work on, such as tcp://10.0.0.1:8786.
-    It and its workers need these files on their path, and the checkpoint folder."""
+    It and its workers need these files on their path, and the checkpoint folder.
+    A worker must have a single thread, or its random numbers aren't those of the seed."""
 
     def __post_init__(self) -> None:
         check_range(1, 100, seeds=self.seeds)
@@ -360,8 +361,8 @@ def geometry(settings: GeometrySettings) -> tuple[dict[str, Any], Any]:
 
 
 def measure(
-    function: Callable[[Any], dict[str, Any]], cases: dict[str, Any], dask: str | None
-) -> dict[str, list[dict[str, Any]]]:
+    function: Callable[[Any], dict[Any, Any]], cases: dict[Any, list[Any]], dask: str | None
+) -> dict[Any, list[dict[Any, Any]]]:
     """Call a function on the settings of each network, on all cores or on a Dask cluster. (It
     trains the networks that are missing.)
 
@@ -373,7 +374,7 @@ def measure(
         name -> a list of results, one for each seed.
     """
 
-    def quietly(job: Any) -> dict[str, Any]:
+    def quietly(job: Any) -> dict[Any, Any]:
         """The results. What the job prints is dropped: the progress bar below is enough."""
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             return function(job)
@@ -387,8 +388,12 @@ def measure(
             note_edits(trained[0])
     with dask_cluster(dask), joblib.parallel_config("dask" if dask else "loky", n_jobs=-1):
         runs = joblib.Parallel(return_as="generator")(map(joblib.delayed(quietly), jobs))
-        results = iter(list(tqdm(runs, function.__name__, len(jobs), unit="network")))
-    return {name: [next(results) for _ in seeds] for name, seeds in cases.items()}
+        results = list(tqdm(runs, function.__name__, len(jobs), unit="network"))
+    by_case, start = {}, 0
+    for name, seeds in cases.items():
+        by_case[name] = results[start : start + len(seeds)]
+        start += len(seeds)
+    return by_case
 
 
 def dask_cluster(address: str | None) -> Any:
@@ -440,7 +445,8 @@ def write(
 ) -> None:
     """Run an analysis, and write its numbers, how long it took, and its figure."""
     settings.out_dir.mkdir(parents=True, exist_ok=True)
-    check_output(settings.out_dir / f"{name}.png", ".png")
+    for suffix in (".png", ".json"):
+        check_output(settings.out_dir / f"{name}{suffix}", suffix)
     start = time.monotonic()
     numbers, figure = analysis(settings)
     minutes = (time.monotonic() - start) / 60

@@ -12,7 +12,8 @@ numbers would be enough here, since a frame is settled by the x and y of its squ
 says that the network has to choose x and y, and with d = 100 it has room for something else. What
 difference that makes to the video model is the question of the whole project.
 
-Two things are special here. Each can be switched off: the first by --plain, the second by --blur 0.
+Two things are special here. Each can be switched off: the first by --plain (which changes more than
+that), the second by --blur 0.
 
 The decoder starts out affine. Later the video model will be undecided between two frames, and it
 will hand the decoder the mean of their latents. What is drawn then is up to the decoder: both
@@ -106,7 +107,7 @@ class AutoencoderSettings(FrameSettings):
     """Folder of the trained networks; it is made if it is missing."""
     retrain: bool = False
     """Train anew even if a trained network is there already.
-    A network of an earlier stage is trained anew only if its code was edited since."""
+    Below a flow the autoencoder is trained anew, too, if its code was edited since."""
     png: Path | None = None
     """Write a picture: frames and what the autoencoder makes of them."""
 
@@ -458,8 +459,10 @@ def code_of(source: str) -> str:
     """A source file without its comments and docstrings."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            node.value = ast.Constant(None)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            texts = [x for x in node.body if isinstance(x, ast.Expr)]
+            texts = [x for x in texts if isinstance(x.value, ast.Constant)]
+            node.body = [x for x in node.body if x not in texts]
     return ast.unparse(tree)
 
 
@@ -469,7 +472,8 @@ def edited_files(settings: AutoencoderSettings) -> list[str]:
     edited = set()
     for sources in load_checkpoint(settings)["sources"]:
         for file, source in sources.items():
-            if source != SOURCES[file] and code_of(source) != code_of(SOURCES[file]):
+            today = SOURCES.get(file, "")
+            if source != today and code_of(source) != code_of(today):
                 edited.add(file)
     return sorted(edited)
 

@@ -6,7 +6,8 @@
 You need to know the normal distribution and Bayes' rule. No flow matching: it is explained here.
 
 The idea, in four steps. z stands for what we want to generate: the latents of frames 1 to 7,
-written one after the other as D = 7 d numbers. All that follows is meant for one given frame 0.
+written one after the other as D = 7 d numbers (6 d, if two frames are given). All that follows is
+meant for one given frame 0.
 
 1. A path. Take a video z and noise eps, D independent normal numbers, and mix them:
 
@@ -15,9 +16,10 @@ written one after the other as D = 7 d numbers. All that follows is meant for on
    As t runs from 0 to 1, x_t moves on a straight line from the noise to the video. Its velocity,
    the change of x_t per unit of t, is z - eps.
 
-2. A flow. We want to start with noise and move to a video, but we don't know to which one. Now many
-   paths, from different noises to different videos, cross a point x at a time t. The trick of flow
-   matching (arXiv:2210.02747, arXiv:2209.03003) is to move with the mean velocity of all of them:
+2. A flow. We want to start with noise and move to a video, but we don't know to which one. Paths
+   from different noises to different videos cross at a point x and a time t; here two, one to each
+   possible video. The trick of flow matching (arXiv:2210.02747, arXiv:2209.03003) is to move with
+   the mean velocity of all paths that cross there:
 
        velocity(x, t) = E[z - eps | x_t = x]
 
@@ -37,8 +39,9 @@ written one after the other as D = 7 d numbers. All that follows is meant for on
 
        velocity(x, t) = (posterior mean - x) / (1 - t),      posterior mean = E[z | x_t = x]
 
-   The flow always walks towards the posterior mean: the average of all videos that x could still
-   become, each weighted with its probability. As x gets clearer, this average moves to one of them.
+   The flow always walks towards the posterior mean: the average of all videos that may be hidden in
+   x, each weighted with its probability. (Posterior means: after one has seen x.) As x gets
+   clearer, this average moves to one of them.
 
 4. A network. If one has to guess a random number and pays for the square of the error, the best
    guess is its mean. So a network that sees x_t (and t and frame 0) and is trained to predict z
@@ -182,16 +185,15 @@ def velocity(x: Tensor, t: Tensor, mean: Tensor) -> Tensor:
 
 
 def speciation_time(futures: Tensor) -> Tensor:
-    """t_S, (n,): the time about which it is decided which future it will be. (It is called
+    """t_S, (n,): about the time from which on x_t shows which future is hidden in it. (It is called
     speciation time, since a crowd of samples splits there as a species does; arXiv:2402.18491.)
 
-    Take the two futures nearest to each other: they are the last to be told apart, and so the
-    decision takes until then. In x_t they are t times their distance apart, so each lies
-    t distance / 2 away from the middle between them. The noise has the standard deviation 1 - t.
-    While that is larger, x_t may well lie on the wrong side of the middle; when it is smaller,
-    hardly any more. The two lengths, t distance / 2 and 1 - t, are equal at
-    t_S = 1 / (1 + distance / 2). With a single future nothing is to be decided: the distance stays
-    infinite, and t_S is 0.
+    Take the two futures nearest to each other, for they are the last to be told apart. In x_t they
+    are t times their distance apart, so each lies t distance / 2 away from the middle between them.
+    The noise has the standard deviation 1 - t. While that is larger, x_t may well lie on the wrong
+    side of the middle; when it is smaller, soon hardly any more. The two lengths, t distance / 2
+    and 1 - t, are equal at t_S = 1 / (1 + distance / 2); there one x_t in six is on the wrong side.
+    With a single future nothing is to be told apart: the distance stays infinite, and t_S is 0.
     """
     n, k, _ = futures.shape
     nearest = torch.full((n,), torch.inf)
@@ -300,7 +302,9 @@ def possible_futures(space: LatentSpace, given_centers: np.ndarray) -> tuple[Ten
 class FlowNetwork(nn.Module):
     """Predicts the posterior mean from x_t, t, and the latents of the given frames.
 
-    What does it have to imitate? By posterior(), with two futures that are as probable beforehand,
+    What does it have to imitate? Let z_ccw and z_cw be the counter-clockwise and the clockwise
+    future, and p_ccw and p_cw how probable they are once one has seen x. By posterior(), if both
+    are as probable beforehand,
 
         log(p_ccw / p_cw) = (|x - t z_cw|^2 - |x - t z_ccw|^2) / (2 (1 - t)^2)
 
@@ -322,8 +326,9 @@ class FlowNetwork(nn.Module):
 
     The first product is the one in the odds above. The second one is that of what follows from the
     odds, p_ccw - p_cw, with the difference, which again depends on the given frame. And the first
-    term depends on the given frame alone and needs no product: so the context also goes straight to
-    the last layer.
+    term depends on the given frame alone and needs no product. (In coordinates it is even linear:
+    the middle between the two places is a multiple of the given one.) So the context also goes
+    straight to the last layer.
     """
 
     def __init__(self, settings: FlowSettings) -> None:
@@ -377,8 +382,9 @@ class FlowNetwork(nn.Module):
 
 
 def random_times(n: int) -> Tensor:
-    """Times (n, 1) to train at, in [0, 1]. They crowd at both ends: near 0, where at large d it is
-    decided which future it will be, and near 1, where errors count most (train() says why).
+    """Times (n, 1) to train at, in [0, 1]. They crowd at both ends: near 0, where at large d x_t
+    begins to show which future it is, and near 1, where errors count most (train() says why). It
+    doesn't matter much: with uniform times the flow is nearly as good.
 
     A quarter of them is u^3, with u uniform in [0, 1]: nearly half of these lie under 0.1. The
     others are 1 - u^2: nearly a third of these lie above 0.9.
@@ -498,8 +504,7 @@ def loss_by_time(network: FlowNetwork, space: LatentSpace) -> dict[str, list[flo
 
 
 def mean_speciation_time(space: LatentSpace) -> float:
-    """t_S, averaged over 1024 first frames. 0 if nothing is to be decided, because a second frame
-    is given."""
+    """t_S, averaged over 1024 first frames. 0 if a second frame is given, which tells the turn."""
     settings = space.settings
     if settings.given_frames > 1:
         return 0.0
@@ -522,7 +527,7 @@ def write_losses(path: Path, space: LatentSpace, losses: dict[str, list[float]])
         plot.plot(losses["t"], losses[name], marker="o", ms=3, **look)
     t_s = mean_speciation_time(space)
     if 0 < t_s < 1:
-        plot.axvline(t_s, color="#888888", ls=":", label=f"$t_S$ = {t_s:.2f}: the turn is decided")
+        plot.axvline(t_s, color="#888888", ls=":", label=f"$t_S$ = {t_s:.2f}: x shows the turn")
     plot.set(xlabel="t (0: noise, 1: video)", ylabel="squared error of the velocity", yscale="log")
     plot.set_title(
         f"d = {space.settings.embed_dim}: the network's loss, and the least possible one"
@@ -546,12 +551,10 @@ def trained_flow(settings: FlowSettings) -> tuple[FlowNetwork, LatentSpace]:
         earlier = shared_settings(settings, AutoencoderSettings)
         retrain = settings.retrain and not is_current(earlier)
         autoencoder = trained_autoencoder(replace(earlier, retrain=retrain))
+        # Older code than this may have trained the autoencoder: so its sources are kept, too.
+        sources = load_checkpoint(earlier)["sources"]
+        sources.append({file: SOURCES[file] for file in ("data.py", "autoencoder.py", "flow.py")})
         network, space = train_flow(autoencoder, settings)
-        # The autoencoder may have been trained by other code than the flow is now.
-        sources = [
-            *load_checkpoint(earlier)["sources"],
-            {file: SOURCES[file] for file in ("data.py", "autoencoder.py", "flow.py")},
-        ]
         content = {
             "weights": network.state_dict(),
             "autoencoder": autoencoder.state_dict(),

@@ -19,9 +19,9 @@ are two ways to look at a step:
 
     state            the decoder draws x itself. At first this is decoded noise: it shows what the
                      decoder makes of random numbers, and nothing yet of what the flow has in mind.
-    posterior mean   the decoder draws E[z | x_t = x], the mean of all videos that this x could
-                     still become. This is what the flow has in mind: at first the mean of both
-                     futures, in the end a single one.
+    posterior mean   the decoder draws E[z | x_t = x], the mean of all videos that may be hidden in
+                     this x. This is what the flow has in mind: at first the mean of both futures,
+                     in the end a single one.
 
 The post seems to show states. Frame 0 is never generated: it is given, and drawn as it is.
 """
@@ -271,7 +271,8 @@ def describe(frames: np.ndarray, given_centers: np.ndarray, turns: np.ndarray) -
 
 
 # ---------------------------------------------------------------------------------------------
-# Plumbing, from here on: the files and the command line. A first reading can skip it.
+# Plumbing, from here on: the files and the command line. A first reading can skip it, but for the
+# first lines of main(), which put together what is above.
 
 
 def write_film_strips(

@@ -730,6 +730,14 @@ def test_a_diverged_training_saves_nothing(
     assert listing(folder) == before
 
 
+def test_a_single_number_that_is_not_finite_is_enough(tmp_path):
+    settings = coder_settings(tmp_path)
+    weights = {"good": torch.ones(3), "bad": torch.tensor([1.0, float("inf"), 1.0])}
+    with pytest.raises(FloatingPointError, match="diverged"):
+        autoencoder.save_checkpoint(settings, [{}], {"weights": weights})
+    assert listing(tmp_path) == {}
+
+
 def write_over(kind: str, settings: flow.FlowSettings, folder: Path):
     """Write a file of this kind where one is already."""
     if kind == "pt":
@@ -963,6 +971,6 @@ def test_pictures_do_not_depend_on_a_matplotlibrc(command, folder, tmp_path):
 
 def test_pictures_can_be_written_in_a_notebooks_terminal(tmp_path):
     """Which tells matplotlib to draw with something that may not be installed here."""
-    done = run_process(tmp_path, ROOT / "data.py", "--png", "o.png", MPLBACKEND="module://none")
+    done = run_process(tmp_path, ROOT / "data.py", "--png", "o.png", MPLBACKEND="inline")
     assert done.returncode == 0 and done.stderr == ""
     assert iio.imread(tmp_path / "o.png").shape[1] > 500
