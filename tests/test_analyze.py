@@ -372,4 +372,7 @@ def test_a_dask_cluster_gives_the_same_and_each_seed_has_its_own(tmp_path):
         # It is the cluster that works (one thread would be too few): elsewhere get_worker() raises.
         where = lambda job: distributed.get_worker().address
         assert analyze.measure(where, {"": cases["near"][:1]}, cluster.scheduler_address)[""]
+        worker = next(iter(cluster.workers.values())).worker_address
+        with pytest.raises(OSError, match="no Dask scheduler answers there"):
+            analyze.dask_cluster(worker)
     np.testing.assert_array_equal([run["picture"] for run in there["near"]], alone)
