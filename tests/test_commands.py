@@ -319,11 +319,11 @@ def test_analyze_writes_a_figure_and_numbers(what, cases, told, sweep, tmp_path,
         [row] = [line for line in out.splitlines() if line.strip().startswith(case + " ")]
         if name == "blobs":
             one = np.array(numbers[case]["state"]["mean"])[:, 1]
-            shown = [f"{x:.2f}" for x in (one[0], one[20], one[50], one.min())]
+            shown = [one[0], one[20], one[50], one.min()]
         else:
-            mean = {key: value["mean"] for key, value in numbers[case].items()}
-            shown = [f"{mean['warp']:.3f}", f"{mean['fold']:.3f}", f"{mean['tear']:.2f}"]
-        assert row.split()[-len(shown) :] == shown
+            shown = [numbers[case][name]["mean"] for name in ("warp", "fold", "tear")]
+        printed = [float(x) for x in row.split()[-len(shown) :]]
+        np.testing.assert_allclose(printed, shown, rtol=1e-3, atol=0.0051)  # both are rounded
     assert f"out/{name}.png and .json" in out.splitlines()[-1]
 
 
