@@ -1,18 +1,13 @@
 """What goes past the post, one file a question. Each stands on the five stages, which never need
 it: read those first.
 
-    python -m study.step20          # several squares at step 20: what makes them?
-    python -m study.state           # what is a state made of, and does it hold both directions?
-    python -m study.placecells      # are the latents coordinates or place cells?
-    python -m study.motion          # on the way to its place, does a square move or fade?
-    python -m study.cut             # does a state hold more than the posterior?
-    python -m study.futures         # more than two futures
-    python -m study.physics         # circles and starts that the flow has never seen
-    python -m study.representing    # what the flow knows, and what its decoder shows of it
-    python -m study.commitment      # when is the direction decided?
-    python -m study.tearing         # when does the latent plane tear?
+    python -m study.seen            # what does one see of an average?
+    python -m study.states          # what is in a half-finished state?
+    python -m study.reach           # how far does it carry the rule?
+    python -m study.odds            # does it know the odds?
+    python -m study.folds           # when does the map fold?
     python -m study.benchmark       # how long from nothing to a GIF, and how good is it?
-    python -m study.opening         # the animation at the top of the README
+    python -m study.opening         # the two pictures at the top of the README
     python -m study.pictures DIR    # the post's own pictures, measured from their pixels
 
 These write their numbers and figures to out/. The numbers that the README and RESULTS.md tell are

@@ -90,29 +90,6 @@ def control_places(first_centers: np.ndarray) -> np.ndarray:
     return np.stack(controls, axis=1)
 
 
-def taken_and_other(
-    finished: Tensor, given_centers: np.ndarray, space: LatentSpace
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The two places in each frame, for the samples whose radius is above MIN_RADIUS.
-
-    Args:
-        finished: (n, D), the finished videos.
-        given_centers: (n, given_frames, 2), where the squares of their given frames are.
-
-    Returns:
-        The indices of these samples (m,); the centres (m, 8, 2) in the direction that they
-        took, the one whose true video is nearer to the finished one; and the centres (m, 8, 2)
-        in the other.
-    """
-    first_centers = given_centers[:, 0]
-    far = np.flatnonzero(np.linalg.norm(first_centers, axis=1) > MIN_RADIUS)
-    futures, _ = possible_futures(space, given_centers[far])
-    distance = (finished[far][:, None] - futures).norm(dim=2)  # (m, 2)
-    took = distance.argmin(1).numpy()
-    both, m = possible_orbits(first_centers[far]), np.arange(len(far))
-    return far, both[m, took], both[m, 1 - took]
-
-
 def blobs_at(frames: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Whether a frame has a blob whose middle is nearer than TOLERANCE to a place.
 
@@ -236,26 +213,3 @@ def ccw_fraction(mean: Tensor, futures: Tensor) -> Tensor:
     ccw, cw = futures.unbind(1)
     delta = ccw - cw
     return ((mean - cw) * delta).sum(1) / (delta**2).sum(1)
-
-
-def reliability(predicted: np.ndarray, happened: np.ndarray) -> dict[str, np.ndarray]:
-    """Of all that was given 70 %, did 70 % happen? The predictions are sorted into ten bins.
-
-    Args:
-        predicted: (n,), about 0 to 1.
-        happened: (n,), 0 or 1.
-
-    Returns:
-        Of each bin (10,): "videos" in it, and the sums of what was "predicted" and of what
-        "happened"; and the "error", the expected calibration error: how far the mean prediction of
-        a bin is from the share that happened, averaged over the videos.
-    """
-    bins = np.clip((10 * predicted).astype(int), 0, 9)
-    told = np.bincount(bins, predicted, minlength=10)
-    true = np.bincount(bins, happened, minlength=10)
-    return {
-        "videos": np.bincount(bins, minlength=10),
-        "predicted": told,
-        "happened": true,
-        "error": np.abs(told - true).sum() / len(predicted),
-    }

@@ -4,7 +4,7 @@
 
 In a page, what stands between <!--NAME--> and <!--/--> is replaced by the text of this name. (The
 marks aren't seen on the page.) A name is a question and one of its texts, as in
-"representing: table". Each question makes its own texts, in its function texts(). Besides, each has
+"seen: table". Each question makes its own texts, in its function texts(). Besides, each has
 "minutes", how long it took.
 """
 
@@ -15,20 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from data import run, write_file
-from study import (
-    benchmark,
-    commitment,
-    cut,
-    futures,
-    motion,
-    physics,
-    pictures,
-    placecells,
-    representing,
-    state,
-    step20,
-    tearing,
-)
+from study import benchmark, folds, odds, pictures, reach, seen, states
 from study.question import read_numbers
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,16 +24,11 @@ MARK = re.compile(r"(<!--([a-z0-9]+: [^>\n]+)-->).*?(<!--/-->)", re.DOTALL)
 # In the order in which study.all answers them: each uses the trained networks of those before it.
 QUESTIONS: dict[str, ModuleType] = {
     "benchmark": benchmark,
-    "representing": representing,
-    "step20": step20,
-    "state": state,
-    "motion": motion,
-    "cut": cut,
-    "futures": futures,
-    "physics": physics,
-    "placecells": placecells,
-    "commitment": commitment,
-    "tearing": tearing,
+    "seen": seen,
+    "states": states,
+    "reach": reach,
+    "odds": odds,
+    "folds": folds,
 }
 
 

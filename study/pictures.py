@@ -4,8 +4,9 @@
 
 FOLDER holds the post's nine PNGs, which are not part of this repo. They show one video for each d
 and one network for each range: evidence, not proof. The taken place, the other place and the
-control places are those of measures.py. The README and RESULTS.md tell of figures/pictures.json, so
-add --out-dir figures to make that one again.
+control places are those of measures.py. The outlines of the squares are kept too, at half of each
+frame's brightness: study/states.py draws them. The pages tell of figures/pictures.json, so add
+--out-dir figures to make that one again.
 """
 
 import json
@@ -23,6 +24,7 @@ from analyze import cell_areas, count_blobs, find_blobs
 from data import (
     FRAME_SIZE,
     NUM_FRAMES,
+    PIXEL_CENTERS,
     check_output,
     grid_centers,
     possible_orbits,
@@ -33,9 +35,12 @@ from data import (
 from sample import centers_of_light, nearest_orbits
 from study.measures import FRAMES, TOLERANCE, blobs_at, control_places, light_at, turned
 from study.question import markdown_table
-from study.step20 import place_shares
 
-VIDEOS = {d: [f"dim_{d}_step_{step}.png" for step in (0, 20, 50)] for d in (2, 100)}
+STEPS = (0, 20, 50)
+BRIGHT = 0.5
+# The frames in which the directions differ: those of which the post speaks, and the rest
+GROUPS = {"frames 1 and 2": (1, 2), "frames 3, 5, 6, 7": (3, 5, 6, 7)}
+VIDEOS = {d: [f"dim_{d}_step_{step}.png" for step in STEPS] for d in (2, 100)}
 GRIDS = {0.2: "bottleneck_0d2.png", 0.4: "bottleneck_0d4.png", 0.8: "bottleneck_0d8.png"}
 # The PNGs are screenshots, with the colours of a Display P3 screen: linear sRGB to linear P3
 TO_P3 = np.array([[0.8225, 0.1774, 0], [0.0332, 0.9669, 0], [0.0171, 0.0724, 0.9108]])
@@ -85,31 +90,66 @@ def read_frames(path: Path) -> np.ndarray:
     return np.clip(frames, 0, 1)
 
 
-def measure_video(start: np.ndarray, middle: np.ndarray, end: np.ndarray) -> dict[str, Any]:
-    """Count and place the squares of one video, which is given at steps 0, 20 and 50, each (8, 51,
-    51), and say what of step 20 was there at step 0 already.
+# ---------------------------------------------------------------------------------------------
+# One video at steps 0, 20 and 50, each (8, 51, 51)
+
+
+def outlines(frame: np.ndarray) -> list[dict[str, Any]]:
+    """The blobs of one frame (51, 51), as analyze.find_blobs() finds them: the "center" of each, x
+    and y, and its outline as "rows", [row, first column, last column] for each unbroken piece of
+    a row."""
+    pieces, _ = ndimage.label(frame >= frame.max() / 2, structure=np.ones((3, 3)))
+    large = [i for i, size in enumerate(np.bincount(pieces.ravel())) if i > 0 and size >= 4]
+    blobs = []
+    for center, piece in zip(find_blobs(frame), large, strict=True):
+        rows = []
+        for row in range(FRAME_SIZE):
+            edges = np.diff(np.pad(pieces[row] == piece, 1).astype(int))
+            first, last = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
+            rows += [[row, int(a), int(b)] for a, b in zip(first, last, strict=True)]
+        blobs.append({"center": center, "rows": rows})
+    return blobs
+
+
+def filled(blobs: list[dict[str, Any]]) -> np.ndarray:
+    """The outlines that study/pictures.py has measured in a frame, as a frame (51, 51)."""
+    frame = np.zeros((FRAME_SIZE, FRAME_SIZE))
+    for blob in blobs:
+        for row, first, last in blob["rows"]:
+            frame[row, first : last + 1] = 0.85
+    return frame
+
+
+def extra_pixels(start: np.ndarray, middle: np.ndarray, taken: np.ndarray) -> dict[str, np.ndarray]:
+    """The bright pixels of step 20 off the taken square: were they bright at step 0?
+
+    Args:
+        start, middle: frames 1 to 7 at steps 0 and 20, stretched, (n, 7, 51, 51).
+        taken: (n, 8, 2), the taken places.
 
     Returns:
-        "squares, step 0" and so on: how many each of the frames 1 to 7 shows, (7,).
-        "at their place, step 50": how many of the finished frames 1-3, 5-7 have a square nearer
-            than TOLERANCE to the taken place: the positive control of this tolerance.
-        "extra squares": those of step 20 in frames 1-3, 5-7, without the one of each frame that is
-            nearest to the taken place; in which frame each is, and how far from the other place and
-            from the nearest control. "in frame 4": those of frame 4, where the directions meet.
-        "light": the mean brightness of step 20 at the other, the control and the taken places.
-            "turned circles": the other places are turned around the circle, by 5 degrees at a time,
-            and frames where this brings them nearer than 45 degrees to the taken place are left
-            out; how many of these 72 have as much light as the other places themselves
-            (which count). The same with "frames 1 and 2, " before it, of which the post speaks;
-            there a circle that leaves no frame doesn't count, and "circles" says how many do.
-        "step20: extra pixels from step 0" and so on: all that step20.py measures of samples, too,
-            by its place_shares().
+        Of each video (n,): how many there are "in a frame"; the shares of them that were bright
+        "at step 0" in the same frame, and "in other frames" of step 0, the mean over the six, which
+        is the null. Without any, these are 0.
     """
-    both = possible_orbits(centers_of_light(end[:1]))  # (1, 2, 8, 2)
-    nearest, distance = nearest_orbits(end[None, 1:], both[:, :, 1:])
-    taken, other = both[0, nearest[0]], both[0, 1 - nearest[0]]  # (8, 2)
-    controls = control_places(both[:, 0, 0])[0]  # (6, 6, 2), of FRAMES
+    extra = (middle > BRIGHT) & (render(taken[:, 1:]) == 0)
+    bright = start > BRIGHT
+    number = extra.sum((1, 2, 3))
+    there = [(extra & np.roll(bright, i, axis=1)).sum((1, 2, 3)) for i in range(7)]  # (7, n)
+    shares = np.array(there) / np.maximum(number, 1)
+    return {
+        "in a frame": number / (NUM_FRAMES - 1),
+        "at step 0": shares[0],
+        "in other frames": shares[1:].mean(0),
+    }
 
+
+def extra_squares(middle: np.ndarray, taken: np.ndarray, other: np.ndarray) -> dict[str, Any]:
+    """The squares of step 20 (8, 51, 51) in frames 1-3, 5-7, without the one of each frame that is
+    nearest to the taken place (8, 2): in which "frame" each is, and how far from the other place
+    and from the nearest control. "in frame 4": how many more there are where the directions meet.
+    """
+    controls = control_places(taken[:1])[0]  # (6, 6, 2), of FRAMES
     extra: dict[int, np.ndarray] = {}  # frame -> the middles of its extra squares
     for frame in range(1, NUM_FRAMES):
         middles = find_blobs(middle[frame])
@@ -118,49 +158,121 @@ def measure_video(start: np.ndarray, middle: np.ndarray, end: np.ndarray) -> dic
     where = [(i, frame, xy) for i, frame in enumerate(FRAMES) for xy in extra[frame]]
     to_other = np.array([np.linalg.norm(xy - other[frame]) for _, frame, xy in where])
     to_control = np.array([np.linalg.norm(xy - controls[i], axis=1).min() for i, _, xy in where])
+    return {
+        "frame": [frame for _, frame, _ in where],
+        "to the other place": to_other,
+        "to the nearest control": to_control,
+        "at the other place": (to_other < TOLERANCE).sum(),
+        "at a control": (to_control < TOLERANCE).sum(),
+        "in frame 4": len(extra[4]),
+    }
 
-    def light(frames: list[int], places: np.ndarray) -> float:
+
+def light(
+    middle: np.ndarray, taken: np.ndarray, other: np.ndarray, frames: list[int]
+) -> dict[str, Any]:
+    """The mean brightness of these frames of step 20 (8, 51, 51) at the other, the control and the
+    taken places; taken and other are (8, 2).
+
+    "turned circles": the other places are turned around the circle, by 5 degrees at a time, and
+    frames where this brings them nearer than 45 degrees to the taken place are left out. A circle
+    that leaves no frame doesn't count; "circles" says how many do. "turned circles with as much":
+    how many of them have as much light as the other places themselves, which count. (Neighbouring
+    circles overlap: 72 are about ten independent ones.)
+    """
+
+    def at(frames: list[int], places: np.ndarray) -> float:
         """At places (f, k, 2), k in each of these frames."""
         return float(light_at(middle[None, frames], render(places)[None]).mean())
 
-    def turned_lights(frames: list[int]) -> np.ndarray:
-        """The light at the other places, turned by 0, 5, 10, ... degrees: (circles,)."""
-        lights = []
-        for degrees in range(0, 360, 5):
-            places = turned(other, degrees)
-            cosine = (places * taken).sum(1) / (taken**2).sum(1)  # of the angle between the two
-            clear = [frame for frame in frames if cosine[frame] < np.cos(np.radians(45)) + 1e-9]
-            if clear:
-                lights.append(light(clear, places[clear][:, None]))
-        return np.array(lights)
-
-    six, two = turned_lights(FRAMES), turned_lights([1, 2])
-
-    frames = {step: each[None, 1:] for step, each in ((0, start), (20, middle), (50, end))}
-    as_samples = place_shares(frames, taken[None], other[None])
-    finished = blobs_at(end[None, FRAMES], taken[None, FRAMES, None])
+    turned_lights = []
+    for degrees in range(0, 360, 5):
+        places = turned(other, degrees)
+        cosine = (places * taken).sum(1) / (taken**2).sum(1)  # of the angle between the two
+        clear = [frame for frame in frames if cosine[frame] < np.cos(np.radians(45)) + 1e-9]
+        if clear:
+            turned_lights.append(at(clear, places[clear][:, None]))
+    as_much = np.array(turned_lights) >= turned_lights[0] - 1e-9
+    controls = control_places(taken[:1])[0]  # (6, 6, 2), of FRAMES
     return {
-        "squares, step 0": count_blobs(start[1:]),
-        "squares, step 20": count_blobs(middle[1:]),
-        "squares, step 50": count_blobs(end[1:]),
-        "px from the orbit, step 50, median": np.median(distance),
-        "at their place, step 50, of 6": finished.sum(),
-        "extra squares, frame": [frame for _, frame, _ in where],
-        "extra squares, to the other place": to_other,
-        "extra squares, to the nearest control": to_control,
-        "extra squares at the other place": (to_other < TOLERANCE).sum(),
-        "extra squares at a control": (to_control < TOLERANCE).sum(),
-        "extra squares in frame 4": len(extra[4]),
-        "light at the other place": six[0],
-        "light at the controls": light(FRAMES, controls),
-        "light at the taken place": light(FRAMES, taken[FRAMES][:, None]),
-        "turned circles with as much light, of 72": (six >= six[0] - 1e-9).sum(),
-        "frames 1 and 2, light at the other place": two[0],
-        "frames 1 and 2, light at the controls": light([1, 2], controls[:2]),
-        "frames 1 and 2, turned circles with as much light": (two >= two[0] - 1e-9).sum(),
-        "frames 1 and 2, circles": len(two),
-        **{f"step20: {name}": value for name, value in as_samples.items()},
+        "at the other place": turned_lights[0],
+        "at the controls": at(frames, controls[[FRAMES.index(frame) for frame in frames]]),
+        "at the taken place": at(frames, taken[frames][:, None]),
+        "turned circles with as much": as_much.sum(),
+        "circles": len(turned_lights),
     }
+
+
+def correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The correlation of the pixels of each frame of a with each frame of b: (f, 51, 51) twice ->
+    (f, f). With a frame of one brightness it is 0."""
+
+    def normalized(frames: np.ndarray) -> np.ndarray:
+        pixels = frames.reshape(len(frames), -1).astype(np.float64)
+        pixels = pixels - pixels.mean(1, keepdims=True)
+        return pixels / np.maximum(np.linalg.norm(pixels, axis=1, keepdims=True), 1e-6)
+
+    return normalized(a) @ normalized(b).T
+
+
+def ghosts(end: np.ndarray, taken: np.ndarray) -> float:
+    """The share of the light of finished frames (f, 51, 51) that is more than a square's side, 0.4,
+    from the taken place (f, 2) in x or in y: the mean over the frames."""
+    in_x = np.abs(PIXEL_CENTERS - taken[:, 0, None]) > 0.4
+    in_y = np.abs(PIXEL_CENTERS[::-1] - taken[:, 1, None]) > 0.4
+    away = in_y[:, :, None] | in_x[:, None, :]
+    return float(((end * away).sum((1, 2)) / end.sum((1, 2)).clip(1e-6)).mean())
+
+
+def measure_video(start: np.ndarray, middle: np.ndarray, end: np.ndarray) -> dict[str, Any]:
+    """Count and place the squares of one video, which is given at steps 0, 20 and 50, each (8, 51,
+    51), and say what of step 20 was there at step 0 already.
+
+    Returns:
+        "squares": step -> how many each of the frames 1 to 7 shows, (7,); "blobs": step -> the
+            outlines() of each of the eight frames.
+        "px off": how far the finished squares are from the nearer orbit, the median.
+        "at the taken place", "at the other place", "at a control": how many of frames 1-3, 5-7 have
+            a square nearer than TOLERANCE to it; step -> how many of six. (At step 50 the taken
+            place is the positive control of this tolerance.)
+        "extra squares": extra_squares(). "light": light() of all six frames and of each of
+            GROUPS.
+        "extra pixels": as states.py measures them in samples. "likeness": the correlation of the
+            pixels of step 20 with step 0, of the same frame and of other frames.
+        "ghosts": ghosts() of the finished frames.
+    """
+    both = possible_orbits(centers_of_light(end[:1]))  # (1, 2, 8, 2)
+    nearest, distance = nearest_orbits(end[None, 1:], both[:, :, 1:])
+    taken, other = both[0, nearest[0]], both[0, 1 - nearest[0]]  # (8, 2)
+    steps = dict(zip(map(str, STEPS), (start, middle, end), strict=True))
+
+    places = np.stack([taken[FRAMES], other[FRAMES]], axis=1)  # (6, 2, 2)
+    places = np.concatenate([places, control_places(taken[:1])[0]], axis=1)  # (6, 8, 2)
+    found = {
+        step: blobs_at(frames[None, FRAMES], places[None])[0] for step, frames in steps.items()
+    }
+    pixels = extra_pixels(start[None, 1:], middle[None, 1:], taken[None])
+    likeness, same = correlations(middle[1:], start[1:]), np.eye(NUM_FRAMES - 1, dtype=bool)
+    return {
+        "squares": {step: count_blobs(frames[1:]) for step, frames in steps.items()},
+        "blobs": {step: [outlines(frame) for frame in frames] for step, frames in steps.items()},
+        "px off": np.median(distance),
+        "at the taken place": {step: found[step][:, 0].sum() for step in steps},
+        "at the other place": {step: found[step][:, 1].sum() for step in steps},
+        "at a control": {step: found[step][:, 2:].mean(1).sum() for step in steps},
+        "extra squares": extra_squares(middle, taken, other),
+        "light": {
+            "all six": light(middle, taken, other, FRAMES),
+            **{name: light(middle, taken, other, list(frames)) for name, frames in GROUPS.items()},
+        },
+        "extra pixels": {name: value[0] for name, value in pixels.items()},
+        "likeness": {"at step 0": likeness[same].mean(), "in other frames": likeness[~same].mean()},
+        "ghosts": ghosts(end[1:], taken[1:]),
+    }
+
+
+# ---------------------------------------------------------------------------------------------
+# The scatter plots
 
 
 def ticks(line: np.ndarray) -> np.ndarray:
@@ -217,50 +329,95 @@ def measure_latents(latents: np.ndarray, centers: np.ndarray) -> dict[str, Any]:
     }
 
 
+# ---------------------------------------------------------------------------------------------
+# The numbers and the texts
+
+
 def measure_pictures(folder: Path) -> dict[str, Any]:
-    """Everything, by "d = 2", "d = 100", "range 0.2", ..."""
-    numbers = {}
-    for d, names in VIDEOS.items():
-        numbers[f"d = {d}"] = measure_video(*(read_frames(folder / name) for name in names))
-    for center_range, name in GRIDS.items():
-        latents = read_latents(folder / name)
-        numbers[f"range {center_range}"] = measure_latents(latents, grid_centers(center_range))
-    return numbers
+    """Everything: "video" -> d -> measure_video(), "range" -> range -> measure_latents()."""
+    return {
+        "video": {
+            str(d): measure_video(*(read_frames(folder / name) for name in names))
+            for d, names in VIDEOS.items()
+        },
+        "range": {
+            str(center_range): measure_latents(
+                read_latents(folder / name), grid_centers(center_range)
+            )
+            for center_range, name in GRIDS.items()
+        },
+    }
+
+
+def post() -> dict[str, Any]:
+    """What pictures.json tells of the two videos of the post: "2" and "100" -> measure_video()."""
+    path = Path(__file__).parent.parent / "figures" / "pictures.json"
+    return json.loads(path.read_text())["video"]
+
+
+def plain(numbers: Any) -> Any:
+    """The same with three decimals, and as JSON knows them."""
+    if isinstance(numbers, dict):
+        return {name: plain(value) for name, value in numbers.items()}
+    if isinstance(numbers, list):
+        return [plain(value) for value in numbers]
+    return np.round(numbers, 3).tolist()
 
 
 def texts(numbers: dict[str, Any]) -> dict[str, str]:
     """What the pages tell of the pictures: two tables, and the light at the places."""
-    two, hundred = numbers["d = 2"], numbers["d = 100"]
+    two, hundred = numbers["video"]["2"], numbers["video"]["100"]
+    ranges = [numbers["range"][str(r)] for r in GRIDS]
+    all_six, first_two = hundred["light"]["all six"], hundred["light"]["frames 1 and 2"]
 
-    def told(value: Any) -> str:
-        return " ".join(map(str, value)) if isinstance(value, list) else f"{value:g}"
+    def counted(light: dict[str, Any]) -> str:
+        return f"{light['turned circles with as much']} of {light['circles']}"
 
-    def told_two(name: str) -> str:
-        return f"{hundred[f'frames 1 and 2, {name}']:.2f}"
+    return {
+        "table": video_table(two, hundred),
+        "second table": grid_table(ranges),
+        "light at the other place": f"{all_six['at the other place']:.2f}",
+        "light at the controls": f"{all_six['at the controls']:.2f}",
+        "light at the taken place": f"{all_six['at the taken place']:.2f}",
+        "turned circles": counted(all_six),
+        "frames 1 and 2, light at the other place": f"{first_two['at the other place']:.2f}",
+        "frames 1 and 2, light at the controls": f"{first_two['at the controls']:.2f}",
+        "frames 1 and 2, times the controls": (
+            f"{first_two['at the other place'] / first_two['at the controls']:.0f}"
+        ),
+        "frames 1 and 2, turned circles": counted(first_two),
+        "squares at their place": f"{hundred['at the taken place']['50']} of 6",
+        "warps": ", ".join(f"{value['warp']:.3f}" for value in ranges),
+    }
 
-    times_the_controls = (
-        hundred["frames 1 and 2, light at the other place"]
-        / hundred["frames 1 and 2, light at the controls"]
+
+def video_table(two: dict[str, Any], hundred: dict[str, Any]) -> str:
+    """What the post's two videos show, side by side."""
+
+    def row(label: str, name: str, within: str, form: str = "%g") -> list[str]:
+        values = [video[name][within] for video in (two, hundred)]
+        return [label, *(" ".join(form % x for x in np.atleast_1d(value)) for value in values)]
+
+    off = "finished squares, median distance from their orbit, px"
+    return markdown_table(
+        ["the post's own picture", "d = 2", "d = 100"],
+        [
+            row("squares in frames 1 to 7, step 0", "squares", "0"),
+            row("squares in frames 1 to 7, step 20", "squares", "20"),
+            row("squares in frames 1 to 7, step 50", "squares", "50"),
+            [off, f"{two['px off']:.2f}", f"{hundred['px off']:.2f}"],
+            row("finished squares at their place, of 6", "at the taken place", "50"),
+            row("squares of step 20 at the other place", "at the other place", "20"),
+            row("extra bright pixels, bright at step 0", "extra pixels", "at step 0", "%.2f"),
+            row("the same, other frames (null)", "extra pixels", "in other frames", "%.2f"),
+        ],
     )
+
+
+def grid_table(ranges: list[dict[str, Any]]) -> str:
+    """The grids of the post's scatter plots, side by side."""
     rows = [
-        [label, told(two[name]), told(hundred[name])]
-        for label, name in (
-            ("squares in frames 1 to 7, step 0", "squares, step 0"),
-            ("squares in frames 1 to 7, step 20", "squares, step 20"),
-            ("squares in frames 1 to 7, step 50", "squares, step 50"),
-            (
-                "finished squares, median distance from their orbit, px",
-                "px from the orbit, step 50, median",
-            ),
-            ("finished squares at their place, of 6", "at their place, step 50, of 6"),
-            ("extra squares of step 20 at the other place", "extra squares at the other place"),
-            ("extra bright pixels that were bright at step 0", "step20: extra pixels from step 0"),
-            ("the same, in other frames (null)", "step20: extra pixels, other frames"),
-        )
-    ]
-    ranges = [numbers[f"range {r}"] for r in GRIDS]
-    grid_rows = [
-        [label, *(told(value[name]) for value in ranges)]
+        [label, *(f"{value[name]:g}" for value in ranges)]
         for label, name in (
             ("dots found, of 441", "dots of 441"),
             ("warp", "warp"),
@@ -268,39 +425,17 @@ def texts(numbers: dict[str, Any]) -> dict[str, str]:
             ("longest edge over the median edge", "tear"),
         )
     ]
-    return {
-        "table": markdown_table(["the post's own picture", "d = 2", "d = 100"], rows),
-        "second table": markdown_table(
-            ["the post's own grid", "range 0.2", "range 0.4", "range 0.8"], grid_rows
-        ),
-        "light at the other place": f"{hundred['light at the other place']:.2f}",
-        "light at the controls": f"{hundred['light at the controls']:.2f}",
-        "light at the taken place": f"{hundred['light at the taken place']:.2f}",
-        "turned circles": f"{hundred['turned circles with as much light, of 72']} of 72",
-        "frames 1 and 2, light at the other place": told_two("light at the other place"),
-        "frames 1 and 2, light at the controls": told_two("light at the controls"),
-        "frames 1 and 2, times the controls": f"{times_the_controls:.0f}",
-        "frames 1 and 2, turned circles": (
-            f"{hundred['frames 1 and 2, turned circles with as much light']} of "
-            f"{hundred['frames 1 and 2, circles']}"
-        ),
-        "squares at their place": f"{hundred['at their place, step 50, of 6']} of 6",
-        "warps": ", ".join(f"{value['warp']:.3f}" for value in ranges),
-    }
+    return markdown_table(["the post's own grid", "range 0.2", "range 0.4", "range 0.8"], rows)
 
 
 def main(settings: PicturesSettings) -> None:
     """Print the numbers, and write them."""
     settings.out_dir.mkdir(parents=True, exist_ok=True)
     check_output(settings.out_dir / "pictures.json", ".json")
-    numbers = {
-        name: {key: np.round(value, 3).tolist() for key, value in values.items()}
-        for name, values in measure_pictures(settings.folder).items()
-    }
-    for name, values in numbers.items():
-        print(name, *(f"  {key}: {value}" for key, value in values.items()), sep="\n")
-    content = json.dumps(numbers, indent=1) + "\n"
-    write_file(settings.out_dir / "pictures.json", content.encode())
+    numbers = plain(measure_pictures(settings.folder))
+    for name, text in texts(numbers).items():
+        print(name, text, sep="\n" if "\n" in text else ": ")
+    write_file(settings.out_dir / "pictures.json", (json.dumps(numbers) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -2,21 +2,20 @@
 
 A question is a file with three functions:
 
-    analysis(settings) -> runs          trains what is missing, and measures; minutes
-    draw(numbers, pictures) -> Figure   draws from what was kept, and measures nothing
-    texts(numbers) -> {name: text}      the numbers and tables that the pages tell, ready to print
+    analysis(settings) -> numbers, pictures    trains what is missing, and measures; minutes
+    draw(numbers, pictures) -> figure          draws from what was kept, and measures nothing
+    texts(numbers) -> {name: text}             what the pages tell, ready to print
 
-runs are named results for each case (the settings that differ) and each seed:
+Numbers are dicts within dicts. Each key is a name that stands in the question's code as it is, so
+that one can search for it, or a bare number: d, a step, a radius. At the bottom is an array, and
+its first index is the seed:
 
-    {"d = 2": [{"videos right": 1.0, "one square": array(51)}, ... one for each seed], ...}
+    {"ours": {"100": {"two squares in the midpoint": array of 5, ...}, ...}, ...}
 
-They are kept as NAME.json and, to be opened in a spreadsheet, as NAME.csv: for each case and each
-result the mean and standard deviation over the seeds, and the value of each seed. The result called
-"picture", frames of brightness 0 to 1, is kept of seed 0 only, in NAME.npz. (Instead,
-draw() gets it.)
+They are kept as NAME.json, and pictures, frames of brightness 0 to 1 that the figure shows, as
+NAME.npz. Only what a page tells or a figure draws is measured and kept.
 """
 
-import csv
 import io
 import json
 import time
@@ -28,15 +27,16 @@ from typing import Any
 import joblib
 import numpy as np
 import tyro
-from matplotlib.figure import Figure
 
-from analyze import SweepSettings, over_seeds, rounded
+from analyze import SweepSettings, measure, rounded
 from autoencoder import AutoencoderSettings, shared_settings
 from data import check_output, run, write_figure, write_file
 
-Runs = dict[str, list[dict[str, Any]]]  # case -> results of each seed
-Numbers = dict[str, dict[str, Any]]  # case -> result -> "mean", "std", "seeds"
-Pictures = dict[str, np.ndarray]  # case -> frames
+Numbers = dict[str, Any]
+Pictures = dict[str, np.ndarray]
+Key = str | int | float
+Analysis = Callable[[SweepSettings], tuple[Numbers, Pictures]]
+Draw = Callable[[Numbers, Pictures], Any]
 
 
 @dataclass(frozen=True)
@@ -61,27 +61,54 @@ def autoencoders(settings: SweepSettings, **changes: Any) -> list[AutoencoderSet
     return [shared_settings(each, AutoencoderSettings) for each in flows]
 
 
-def write_numbers(folder: Path, name: str, runs: Runs, minutes: float) -> None:
-    """Keep the results of a question: NAME.json, NAME.csv, and NAME.npz if there are pictures."""
-    numbers = rounded({case: over_seeds(seeds) for case, seeds in runs.items()})
-    cost = rounded({"minutes": minutes, "cores": joblib.cpu_count()})
-    content = json.dumps({"cost": cost, "cases": numbers}) + "\n"
+# ---------------------------------------------------------------------------------------------
+# Numbers
+
+
+def stacked(seeds: list[Any]) -> Any:
+    """The results of several seeds, dicts within dicts of the same keys, as one: at the bottom are
+    arrays (seeds, ...)."""
+    if isinstance(seeds[0], dict):
+        return {str(key): stacked([seed[key] for seed in seeds]) for key in seeds[0]}
+    return np.array(seeds, dtype=float)
+
+
+def measured(
+    function: Callable[[Any], dict[Any, Any]],
+    cases: dict[tuple[Key, ...], list[Any]],
+    dask: str | None,
+) -> tuple[Numbers, Pictures]:
+    """Call a function on the settings of each network, on all cores (see analyze.measure).
+
+    Args:
+        function: from the settings of one network to its results, dicts within dicts. The result
+            called "picture" is kept of seed 0 only.
+        cases: where the results belong, such as ("ours", 100) -> settings, one for each seed.
+
+    Returns:
+        Numbers, {"ours": {"100": results}}, and pictures, {"ours/100": frames}.
+    """
+    numbers: Numbers = {}
+    pictures: Pictures = {}
+    for path, seeds in measure(function, cases, dask).items():
+        names = [str(key) for key in path]
+        if "picture" in seeds[0]:
+            pictures["/".join(names)] = seeds[0]["picture"]
+            seeds = [{key: x for key, x in seed.items() if key != "picture"} for seed in seeds]
+        place = numbers
+        for name in names[:-1]:
+            place = place.setdefault(name, {})
+        place[names[-1]] = stacked(seeds)
+    return numbers, pictures
+
+
+def write_numbers(
+    folder: Path, name: str, numbers: Numbers, pictures: Pictures, minutes: float
+) -> None:
+    """Keep the results of a question: NAME.json, and NAME.npz if there are pictures."""
+    cost = {"minutes": minutes, "cores": joblib.cpu_count()}
+    content = json.dumps(rounded({"cost": cost, "numbers": numbers})) + "\n"
     write_file(folder / f"{name}.json", content.encode())
-
-    text = io.StringIO()
-    seeds = [f"seed {i}" for i in range(max(len(each) for each in runs.values()))]
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["case", "result", "place", "mean", "standard deviation", *seeds])
-    for case, results in numbers.items():
-        for result, value in results.items():
-            mean, std, each = (np.array(value[key]) for key in ("mean", "std", "seeds"))
-            for place in np.ndindex(mean.shape):  # one row for a single number
-                at = " ".join(map(str, place))
-                row = [mean[place], std[place], *each[(slice(None), *place)]]
-                table.writerow([case, result, at, *(f"{x:.4g}" for x in row)])
-    write_file(folder / f"{name}.csv", text.getvalue().encode())
-
-    pictures = {case: each[0]["picture"] for case, each in runs.items() if "picture" in each[0]}
     if pictures:
         as_bytes = {
             case: np.rint(255 * np.clip(frames, 0, 1)).astype(np.uint8)
@@ -92,34 +119,29 @@ def write_numbers(folder: Path, name: str, runs: Runs, minutes: float) -> None:
         write_file(folder / f"{name}.npz", arrays.getvalue())
 
 
+def with_arrays(kept: Any) -> Any:
+    """Numbers as JSON has them, with arrays in place of lists."""
+    if isinstance(kept, dict):
+        return {key: with_arrays(value) for key, value in kept.items()}
+    return np.array(kept)
+
+
 def read_numbers(folder: Path, name: str) -> tuple[Numbers, Pictures, dict[str, float]]:
     """What write_numbers() has kept: the numbers, the pictures, and what they cost ("minutes",
-    "cores"). The lists of the numbers are NumPy arrays again.
-
-    Raises:
-        FileNotFoundError: nothing is kept in this folder yet.
-    """
+    "cores"). Raises FileNotFoundError if nothing is kept in this folder yet."""
     kept = json.loads((folder / f"{name}.json").read_text())
-    numbers = {
-        case: {
-            result: {key: np.array(x) for key, x in value.items()}
-            for result, value in results.items()
-        }
-        for case, results in kept["cases"].items()
-    }
     pictures: Pictures = {}
     if (folder / f"{name}.npz").exists():
         with np.load(folder / f"{name}.npz") as file:
             pictures = {case: file[case] / np.float32(255) for case in file.files}
-    return numbers, pictures, kept["cost"]
+    return with_arrays(kept["numbers"]), pictures, kept["cost"]
 
 
-def answer(
-    name: str,
-    analysis: Callable[[SweepSettings], Runs],
-    draw: Callable[[Numbers, Pictures], Figure],
-    settings: QuestionSettings,
-) -> None:
+# ---------------------------------------------------------------------------------------------
+# The command
+
+
+def answer(name: str, analysis: Analysis, draw: Draw, settings: QuestionSettings) -> None:
     """Measure, and keep the numbers (not with redraw); then draw the figure from them."""
     folder = settings.out_dir
     folder.mkdir(parents=True, exist_ok=True)
@@ -131,18 +153,14 @@ def answer(
         )
     if not settings.redraw:
         start = time.monotonic()
-        runs = analysis(settings)
-        write_numbers(folder, name, runs, (time.monotonic() - start) / 60)
+        numbers, pictures = analysis(settings)
+        write_numbers(folder, name, numbers, pictures, (time.monotonic() - start) / 60)
     numbers, pictures, cost = read_numbers(folder, name)
     write_figure(figure_path, draw(numbers, pictures))
-    print(f"{figure_path}, .json and .csv: {cost['minutes']:.1f} minutes of measuring")
+    print(f"{figure_path} and .json: {cost['minutes']:.1f} minutes of measuring")
 
 
-def command(
-    name: str,
-    analysis: Callable[[SweepSettings], Runs],
-    draw: Callable[[Numbers, Pictures], Figure],
-) -> None:
+def command(name: str, analysis: Analysis, draw: Draw) -> None:
     """The command line of a question."""
     run(lambda settings: answer(name, analysis, draw, settings), QuestionSettings)
 
@@ -151,20 +169,26 @@ def command(
 # What the texts of the pages are made of
 
 
-def spread(value: dict[str, Any], form: str = "%.2f") -> str:
-    """A number over the seeds as text: its mean and, in brackets, its standard deviation."""
-    return f"{form % value['mean']} ({form % value['std']})"
+def deviation(values: np.ndarray) -> Any:
+    """The standard deviation over the seeds, (seeds, ...) -> (...); 0 with a single seed."""
+    return values.std(0, ddof=1) if len(values) > 1 else 0 * values[0]
 
 
-def percent(value: dict[str, Any]) -> str:
-    """A share over the seeds as text: its mean and, in brackets, its standard deviation, in %."""
-    return f"{100 * value['mean']:.0f} % ({100 * value['std']:.0f})"
+def spread(values: np.ndarray, form: str = "%.2f") -> str:
+    """Numbers (seeds,) as text: their mean and, in brackets, their standard deviation."""
+    return f"{form % values.mean()} ({form % deviation(values)})"
 
 
-def difference(a: dict[str, Any], b: dict[str, Any]) -> tuple[float, float]:
-    """a - b, paired by seed: the mean and its standard error."""
-    pairs = np.array(a["seeds"]) - np.array(b["seeds"])
-    return float(pairs.mean()), float(pairs.std(ddof=1) / len(pairs) ** 0.5)
+def percent(values: np.ndarray) -> str:
+    """Shares (seeds,) as text: their mean and, in brackets, their standard deviation, in %."""
+    return f"{100 * values.mean():.0f} % ({100 * deviation(values):.0f})"
+
+
+def paired(a: np.ndarray, b: np.ndarray, form: str = "%+.2f") -> str:
+    """a - b (seeds,), paired by seed, as text: the mean and, behind a ±, its standard error."""
+    pairs = a - b
+    error = deviation(pairs) / len(pairs) ** 0.5
+    return f"{form % pairs.mean()} ± {form.replace('+', '') % error}"
 
 
 def markdown_table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -1,0 +1,396 @@
+"""How far does it carry the rule beyond its training? Circles that the flow has never seen.
+
+    python -m study.reach      # out/reach.png and .json
+
+The post asks whether video models have learned physics. Here physics is one rule: the square stays
+on its circle. So circles are left out of the flow's training (the autoencoder has seen squares
+everywhere: it is the flow that is asked), and then it is given first frames on them.
+
+Measure: how far the square is from its true place, in pixels, by the middle of the bright pixels,
+since faint light pulls the middle of all light away from a square that is where it should be. It is
+taken from what the decoder draws, and once more after each latent was snapped to the nearest code
+of a square, on a grid of 161 x 161. Some decoders draw one square of anything; what differs after
+the snapping isn't their clean-up.
+Null: the nearest trained circle, the best answer of a flow that only knows its videos.
+Controls: the code of d = 2 written with 100 numbers; d = 100 with two hidden layers; the plain
+recipe; the right latents, decoded, which show what the decoders can do.
+Refuted is "the code decides, not the number of numbers" if the lifted code does as d = 100 does,
+and "coordinates go further outwards" if d = 100, with or without two layers, is as near, snapped.
+
+Fixed before any measurement: radii, starts, 0.65 and 0.35 as the radii to compare at, and 1.5
+pixels as the limit of "right". Not so: the bright pixels (the middle of all light was fixed, and
+given up after a look), the radius 0.70, and the snapping (three seeds of it were seen before).
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from analyze import BLUE, GREEN, GREY, ORANGE, RECIPES, RED, SweepSettings
+from autoencoder import LEAK, Autoencoder, trained_autoencoder
+from data import PIXEL, grid_centers, new_figure, possible_orbits, random_stream
+from flow import FlowNetwork, FlowSettings, LatentSpace, latent_space, train_flow, trained_flow
+from sample import centers_of_light, is_right, learned_flow, random_noise, sample
+from study.measures import study_stream
+from study.question import (
+    Key,
+    Numbers,
+    Pictures,
+    command,
+    deviation,
+    markdown_table,
+    measured,
+    paired,
+    percent,
+    spread,
+)
+
+# The radii that are left out of the training; all circles have 0.2 to 0.8
+UNSEEN = {"outwards": (0.5, 0.8), "inwards": (0.2, 0.5), "gap": (0.4, 0.6)}
+# The circles that are tested, and how many first frames on each
+RADII = np.array([0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75])
+STARTS = 24
+GRID = 161  # squares along each side of the grid of codes: a quarter of a pixel apart
+
+Code = tuple[str, int]  # recipe and d
+CODES: dict[Code, dict[str, Any]] = {
+    ("ours", 2): {"embed_dim": 2},
+    ("ours", 8): {"embed_dim": 8},
+    ("ours", 100): {"embed_dim": 100},
+    ("two hidden", 100): {"embed_dim": 100, "hidden_layers": 2},
+    ("plain", 2): {"embed_dim": 2, **RECIPES["plain"]},
+    ("plain", 100): {"embed_dim": 100, **RECIPES["plain"]},
+}
+LIFTED: Code = ("lifted", 100)
+PLAIN_2: Code = ("plain", 2)  # whose plane is torn
+# Outwards go all of them and the lifted one; to save time, elsewhere only these
+ELSEWHERE: dict[str, list[Code]] = {
+    "inwards": [("ours", 2), ("ours", 8), ("ours", 100), ("two hidden", 100)],
+    "gap": [("ours", 2), ("ours", 100), ("two hidden", 100)],
+}
+
+
+# ---------------------------------------------------------------------------------------------
+# How far is a square from where it should be?
+
+
+def bright_middles(frames: np.ndarray) -> np.ndarray:
+    """The middle of the bright pixels of frames (..., 51, 51): (..., 2), x and y. A pixel weighs
+    what it has above half of the brightest one, so that one at the limit hardly counts. (A black
+    frame has its middle at 0, 0.)"""
+    clipped = np.clip(frames, 0, 1)
+    return centers_of_light(clipped - clipped.max((-2, -1), keepdims=True) / 2)
+
+
+def errors(found: np.ndarray, first_centers: np.ndarray) -> np.ndarray:
+    """How far off squares found at (n, 7, 2) in frames 1 to 7 are, in pixels (n, 7), after frames 0
+    with squares at (n, 2). A video is compared with the direction that it is nearer to."""
+    both = possible_orbits(first_centers)[:, :, 1:]  # (n, 2, 7, 2)
+    distance = np.linalg.norm(found[:, None] - both, axis=-1) / PIXEL  # (n, 2, 7)
+    taken = distance.mean(2).argmin(1)
+    return distance[np.arange(len(found)), taken]
+
+
+def null(radii: np.ndarray, unseen: str) -> np.ndarray:
+    """The error in pixels of an answer on the nearest circle that was trained: radii (n,) -> (n,),
+    0 for those that were trained. All places of a circle turn alike, so it is the same in each
+    frame: the difference of the two radii."""
+    low, high = UNSEEN[unseen]
+    everything = FlowSettings.center_range / 4, FlowSettings.center_range
+    edges = [edge for edge in (low, high) if edge not in everything]
+    distance = np.abs(radii[:, None] - edges).min(1)
+    return np.where((low <= radii) & (radii <= high), distance, 0) / PIXEL
+
+
+# ---------------------------------------------------------------------------------------------
+# Snapping
+
+
+class Snapping:
+    """The codes of a grid of squares in a latent space, to look up which is nearest."""
+
+    def __init__(self, space: LatentSpace) -> None:
+        grid = grid_centers(space.settings.center_range, GRID)
+        self.centers = grid.reshape(-1, 2)
+        self.codes = torch.cat([space.encode(row[None])[0] for row in grid])  # (161 * 161, d)
+
+    def nearest(self, latents: Tensor) -> np.ndarray:
+        """The centres (n, frames, 2) of the squares whose codes are nearest to latents (n, frames *
+        d). No decoder takes part: what is found is where the square of this code is."""
+        each = latents.reshape(-1, self.codes.shape[1])
+        index = torch.cat([torch.cdist(some, self.codes).argmin(1) for some in each.split(256)])
+        return self.centers[index.numpy()].reshape(len(latents), -1, 2)
+
+
+# ---------------------------------------------------------------------------------------------
+# The same code in more numbers
+
+
+class Lifted(Autoencoder):
+    """The code of another autoencoder, standardised, times a matrix that makes more numbers of it.
+
+    The matrix has orthonormal rows: it rotates the plane of d = 2 into a space of more dimensions,
+    where distances and angles stay as they were. (A flow then standardises each number, which
+    stretches the plane a little.) Coordinates stay coordinates. So what depends on the number of
+    numbers changes, and what depends on the shape of the code doesn't.
+    """
+
+    def __init__(self, space: LatentSpace, matrix: Tensor) -> None:
+        """space: the code that is lifted; matrix: (d, more), with orthonormal rows."""
+        nn.Module.__init__(self)  # without the layers of an autoencoder: there is one already
+        self.space = space
+        self.matrix = matrix
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """Frames (n, 51, 51) -> latents (n, more)."""
+        return self.space.standardize(self.space.autoencoder.encode(frames)) @ self.matrix
+
+    def decode(self, latents: Tensor, leak: float = LEAK) -> Tensor:
+        """Latents (n, more) -> frames (n, 51, 51). What lies off the plane is dropped."""
+        own = latents @ self.matrix.T * self.space.std + self.space.mean
+        return self.space.autoencoder.decode(own, leak)
+
+
+def lifting_matrix(rows: int, columns: int, rng: np.random.Generator) -> Tensor:
+    """A random matrix (rows, columns) with orthonormal rows."""
+    q, _ = np.linalg.qr(rng.standard_normal((columns, rows)))
+    return torch.from_numpy(q.T.astype(np.float32))
+
+
+def lifted_autoencoder(settings: FlowSettings) -> Lifted:
+    """The code of d = 2, lifted to the dimension of these settings."""
+    flat = replace(settings, embed_dim=2)
+    space, _ = latent_space(trained_autoencoder(flat), flat)
+    rng = study_stream(settings.seed, "calibration")
+    return Lifted(space, lifting_matrix(2, settings.embed_dim, rng))
+
+
+# ---------------------------------------------------------------------------------------------
+# Measuring
+
+
+def by_radius(distance: np.ndarray) -> dict[str, np.ndarray]:
+    """Of errors (radii * starts, 7) in pixels, for each radius: "px", their median, and "right",
+    the share of the videos with no frame more than 1.5 pixels off; (radii,) both."""
+    right = is_right(distance).reshape(len(RADII), -1)
+    return {"px": np.median(distance.reshape(len(RADII), -1), axis=1), "right": right.mean(1)}
+
+
+@torch.no_grad()
+def carried(network: FlowNetwork, space: LatentSpace, starts: int = STARTS) -> dict[str, Any]:
+    """Sample a video from random starts on each of the RADII, and measure its errors.
+
+    Returns:
+        by_radius() of what is "decoded" and "snapped"; and of the "answer", the right latents
+        (counter-clockwise), decoded.
+    """
+    rng = random_stream(space.settings.seed, "counting")
+    angle = np.radians(rng.uniform(0, 360, (len(RADII), starts)))
+    first = (RADII[:, None, None] * np.stack([np.cos(angle), np.sin(angle)], -1)).reshape(-1, 2)
+    flow = learned_flow(network, space, first[:, None])
+    finished = sample(flow, random_noise(space, len(first), rng)).states[-1]
+    answer = space.encode(possible_orbits(first)[:, 0, 1:])
+
+    def decoded(latents: Tensor) -> np.ndarray:
+        return bright_middles(space.decode(latents).numpy())
+
+    found = {
+        "decoded": decoded(finished),
+        "snapped": Snapping(space).nearest(finished),
+        "answer": decoded(answer),
+    }
+    return {name: by_radius(errors(middles, first)) for name, middles in found.items()}
+
+
+def measure_code(settings: FlowSettings) -> dict[str, Any]:
+    """carried() of the flow of these settings."""
+    return carried(*trained_flow(settings))
+
+
+def measure_lifted(settings: FlowSettings) -> dict[str, Any]:
+    """carried() of a flow on the lifted code. (It is trained each time: its checkpoint would have
+    the name of another one.)"""
+    return carried(*train_flow(lifted_autoencoder(settings), settings))
+
+
+def analysis(settings: SweepSettings) -> tuple[Numbers, Pictures]:
+    """Recipe -> d -> "outwards", "inwards" or "gap" -> what carried() gives."""
+    cases: dict[tuple[Key, ...], list[Any]] = {
+        (*code, unseen): settings.flows(unseen_radii=radii, **CODES[code])
+        for unseen, radii in UNSEEN.items()
+        for code in ELSEWHERE.get(unseen, CODES)
+    }
+    lifted = settings.flows(unseen_radii=UNSEEN["outwards"], embed_dim=LIFTED[1])
+    numbers, _ = measured(measure_code, cases, settings.dask)
+    more, _ = measured(measure_lifted, {(*LIFTED, "outwards"): lifted}, settings.dask)
+    return numbers | more, {}
+
+
+def kept(numbers: Numbers, code: Code, unseen: str, readout: str, kind: str = "px") -> np.ndarray:
+    """Of the numbers those of one flow, (seeds, radii)."""
+    return numbers[code[0]][str(code[1])][unseen][readout][kind]
+
+
+def at(values: np.ndarray, radius: float) -> np.ndarray:
+    """Of values (seeds, radii) those of one radius, (seeds,)."""
+    return values[:, np.isclose(RADII, radius)][:, 0]
+
+
+# ---------------------------------------------------------------------------------------------
+# The figure and the texts
+
+NAMES: dict[Code, str] = {
+    ("ours", 2): "d = 2",
+    LIFTED: "d = 2, lifted to 100",
+    ("ours", 8): "d = 8",
+    ("two hidden", 100): "d = 100, two hidden",
+    ("ours", 100): "d = 100",
+    ("plain", 2): "plain, d = 2",
+    ("plain", 100): "plain, d = 100",
+}
+LOOKS: dict[Code, dict[str, Any]] = {
+    ("ours", 2): {"color": GREEN, "lw": 2},
+    LIFTED: {"color": GREEN, "ls": "--"},
+    ("ours", 8): {"color": ORANGE},
+    ("two hidden", 100): {"color": RED},
+    ("ours", 100): {"color": BLUE, "lw": 2},
+    ("plain", 2): {"color": GREEN, "ls": ":"},
+    ("plain", 100): {"color": BLUE, "ls": ":"},
+}
+NULL = "null: the nearest trained circle"
+
+
+def draw_errors(plot: Axes, numbers: Numbers, unseen: str, readout: str) -> None:
+    """The error of each code over the radius, with a band of one standard deviation over the seeds
+    for our two, and that of the null."""
+    low, high = UNSEEN[unseen]
+    for code, look in LOOKS.items():
+        if unseen in numbers[code[0]][str(code[1])]:
+            px = kept(numbers, code, unseen, readout)
+            mean, std = px.mean(0), deviation(px)
+            plot.plot(RADII, mean, label=NAMES[code], **look)
+            if code in (("ours", 2), ("ours", 100)):
+                plot.fill_between(
+                    RADII, mean - std, mean + std, color=look["color"], alpha=0.2, lw=0
+                )
+    radii = np.linspace(low, high, 31)
+    plot.plot(radii, null(radii, unseen), color="black", lw=1, ls="-.", label=NULL)
+    for band in ((0.2, low), (high, 0.8)):
+        plot.axvspan(*band, color=GREY, alpha=0.2, lw=0)
+    plot.set(xlabel="radius of the circle (grey: trained)", ylim=(0, 5))
+
+
+def draw(numbers: Numbers, pictures: Pictures) -> Figure:
+    """The errors over the radius: outwards, decoded and snapped, and inwards, snapped."""
+    figure = new_figure(8.3, 4.4)
+    figure.suptitle("Outwards coordinates go further, inwards they don't")
+    plots = figure.subplots(1, 3, sharey=True)
+    for plot, (unseen, readout, title) in zip(
+        plots,
+        (
+            ("outwards", "decoded", "outwards, as decoded"),
+            ("outwards", "snapped", "outwards, snapped"),
+            ("inwards", "snapped", "inwards, snapped"),
+        ),
+        strict=True,
+    ):
+        draw_errors(plot, numbers, unseen, readout)
+        plot.set_title(title, fontsize=10)
+        plot.set_xlim((0.2, 0.6) if unseen == "inwards" else (0.4, 0.75))
+    plots[0].set_ylabel("median error, pixels")
+    handles, labels = plots[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8)
+    return figure
+
+
+COLUMNS = (
+    ("outwards", "decoded", 0.65),
+    ("outwards", "snapped", 0.65),
+    ("outwards", "decoded", 0.7),
+    ("outwards", "snapped", 0.7),
+    ("inwards", "decoded", 0.35),
+    ("inwards", "snapped", 0.35),
+    ("gap", "decoded", 0.5),
+)
+
+
+def table(numbers: Numbers) -> str:
+    """The errors in pixels at the compared radii, one row a code."""
+    head = [
+        "pixels off",
+        *(f"{unseen}, {radius}: {readout}" for unseen, readout, radius in COLUMNS),
+    ]
+    rows = []
+    for code, name in NAMES.items():
+        measured_here = numbers[code[0]][str(code[1])]
+        cells = [
+            spread(at(kept(numbers, code, unseen, readout), radius))
+            if unseen in measured_here
+            else "–"
+            for unseen, readout, radius in COLUMNS
+        ]
+        rows.append([name, *cells])
+    nulls = [f"{null(np.array([radius]), unseen)[0]:.2f}" for unseen, _, radius in COLUMNS]
+    return markdown_table(head, [*rows, [NULL, *nulls]])
+
+
+# What the pages tell in words, besides the table: pixels of one code,
+PIXELS: dict[str, tuple[Code, str, str, float]] = {
+    "d = 2 at 0.65": (("ours", 2), "outwards", "snapped", 0.65),
+    "lifted at 0.65": (LIFTED, "outwards", "snapped", 0.65),
+    "d = 8 at 0.65": (("ours", 8), "outwards", "snapped", 0.65),
+    "d = 8 at 0.65, decoded": (("ours", 8), "outwards", "decoded", 0.65),
+    "d = 100 at 0.65": (("ours", 100), "outwards", "snapped", 0.65),
+    "d = 100 at 0.70": (("ours", 100), "outwards", "snapped", 0.7),
+    "d = 100 at 0.70, decoded": (("ours", 100), "outwards", "decoded", 0.7),
+    "plain d = 2 within its circles": (("plain", 2), "outwards", "snapped", 0.35),
+    "plain d = 2 at 0.65": (("plain", 2), "outwards", "snapped", 0.65),
+    "d = 2 inwards": (("ours", 2), "inwards", "snapped", 0.35),
+    "d = 100 inwards": (("ours", 100), "inwards", "snapped", 0.35),
+    "two hidden inwards": (("two hidden", 100), "inwards", "snapped", 0.35),
+}
+# of one minus another, paired by seed (snapped),
+PAIRS: dict[str, tuple[Code, Code, str, float]] = {
+    "d = 100 minus d = 2 at 0.65": (("ours", 100), ("ours", 2), "outwards", 0.65),
+    "two hidden minus d = 2 at 0.65": (("two hidden", 100), ("ours", 2), "outwards", 0.65),
+    "two hidden minus d = 2 at 0.70": (("two hidden", 100), ("ours", 2), "outwards", 0.7),
+}
+# and shares of videos with no frame more than 1.5 pixels off
+SHARES: dict[str, tuple[Code, str, str, float]] = {
+    "d = 2, right, snapped at 0.65": (("ours", 2), "outwards", "snapped", 0.65),
+    "d = 8, right, decoded at 0.65": (("ours", 8), "outwards", "decoded", 0.65),
+    "d = 8, right, snapped at 0.65": (("ours", 8), "outwards", "snapped", 0.65),
+    "d = 100, right, decoded at 0.65": (("ours", 100), "outwards", "decoded", 0.65),
+    "d = 100, right, snapped at 0.65": (("ours", 100), "outwards", "snapped", 0.65),
+}
+
+
+def texts(numbers: Numbers) -> dict[str, str]:
+    """The table and what the pages tell."""
+
+    def told(code: Code, unseen: str, readout: str, radius: float, kind: str = "px") -> np.ndarray:
+        return at(kept(numbers, code, unseen, readout, kind), radius)
+
+    result = {"table": table(numbers)}
+    result |= {name: spread(told(*what)) for name, what in PIXELS.items()}
+    result |= {name: percent(told(*what, "right")) for name, what in SHARES.items()}
+    for name, (a, b, unseen, radius) in PAIRS.items():
+        one, other = (told(code, unseen, "snapped", radius) for code in (a, b))
+        result[name] = paired(one, other)
+    d2, d100 = (told(("ours", d), "outwards", "snapped", 0.65) for d in (2, 100))
+    result["d = 100 over d = 2 at 0.65"] = spread(d100 / d2, "%.1f")
+    result["null at 0.65"] = f"{null(np.array([0.65]), 'outwards')[0]:.2f}"
+    answers = [kept(numbers, code, "outwards", "answer").max() for code in NAMES if code != PLAIN_2]
+    result["the right latents, decoded, at most"] = f"{max(answers):.2f}"
+    torn = kept(numbers, PLAIN_2, "outwards", "answer").max()
+    result["the right latents, decoded by plain d = 2, at most"] = f"{torn:.2f}"
+    return result
+
+
+if __name__ == "__main__":
+    command("reach", analysis, draw)

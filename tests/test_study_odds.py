@@ -1,0 +1,169 @@
+"""The odds: the measures of study/odds.py on flows of which it is known what they know."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from data import render
+from flow import FlowSettings, possible_futures, posterior_mean
+from study import odds
+from study.measures import MOSTLY_CCW
+
+SCALE = 5.0  # of the coordinates: the direction is decided at about step 8
+
+
+def space_of_coordinates(**changes):
+    """A latent space whose latents are the squares' centres, times SCALE."""
+    return SimpleNamespace(
+        settings=FlowSettings(embed_dim=2, **changes),
+        encode=lambda centers: torch.from_numpy(SCALE * centers).float(),
+        decode=lambda z: torch.from_numpy(render(z.reshape(len(z), -1, 2).numpy() / SCALE)),
+    )
+
+
+def futures_of(space, given):
+    """The futures and their prior, from the latents of the given frame."""
+    return possible_futures(space, (given / SCALE).double().numpy()[:, None])
+
+
+def knows_all(space):
+    """A network that is the exact flow."""
+    return lambda x, t, given: posterior_mean(x, t, *futures_of(space, given))
+
+
+def always(space, weights):
+    """A network that gives its futures these weights, whatever it sees."""
+    return lambda x, t, given: torch.einsum(
+        "nkd,k->nd", futures_of(space, given)[0], torch.tensor(weights)
+    )
+
+
+class Forgetful:
+    """A network with a memory: exact as long as it is handed the states that it made itself. Where
+    it finds another one, it has lost the thread, and predicts the middle of the frame."""
+
+    def __init__(self, space):
+        self.exact = knows_all(space)
+        self.expected, self.lost = torch.zeros(0), False
+
+    def __call__(self, x, t, given):
+        mean = self.exact(x, t, given)
+        self.lost = t[0, 0] > 0 and (self.lost or not torch.equal(x, self.expected))
+        if self.lost:
+            mean = 0 * mean
+        self.expected = x + (mean - x) / (odds.STEPS - round(t[0, 0].item() * odds.STEPS))
+        return mean
+
+
+def test_distance_of_q_from_nothing_to_all():
+    space = space_of_coordinates()
+    exact = odds.distance_of_q(knows_all(space), space)
+    assert exact["learned"] < 1e-5 and 0.25 < exact["one half"] < 0.4
+    blind = odds.distance_of_q(always(space, [0.5, 0.5]), space)
+    assert blind["learned"] == pytest.approx(blind["one half"], abs=1e-6)
+    sure = odds.distance_of_q(always(space, [1.0, 0.0]), space)  # right half of the time
+    assert sure["learned"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_bits_by_hand():
+    def told(*shares_and_truths):
+        shares, truths = zip(*shares_and_truths)
+        return odds.bits(torch.tensor(shares), torch.tensor(truths))
+
+    assert told((0.5, True), (0.5, False)) == pytest.approx(1)
+    assert told((0.25, True), (0.25, False)) == pytest.approx((2 + np.log2(4 / 3)) / 2)
+    # q may be a little beyond 0 and 1; to be right then costs nearly nothing, to be wrong 10 bits
+    assert told((1.3, True), (-0.2, False)) == pytest.approx(0, abs=0.002)
+    assert told((1.3, False), (-0.2, True)) == pytest.approx(np.log2(1000), abs=1e-3)
+
+
+def test_halfway():
+    assert odds.halfway([0.0, 0.1, 0.2], [1.0, 0.6, 0.2]) == pytest.approx(0.125)
+    assert odds.halfway([0.0, 0.1], [1.0, 0.9]) == 1.0
+    assert odds.halfway([0.0, 0.1], [0.4, 0.2]) == 0.0
+
+
+def test_half_a_bit_comes_at_the_time_that_the_distance_predicts():
+    space = space_of_coordinates()
+    told = odds.time_of_half_a_bit(knows_all(space), space)
+    assert told["learned"] == pytest.approx(told["exact"], abs=1e-4)
+    assert told["exact"] == pytest.approx(told["t_S"], abs=0.03)
+    assert odds.time_of_half_a_bit(always(space, [0.5, 0.5]), space)["learned"] == 1  # never
+    late = knows_all(space)  # sees its states twice as early as they are
+    later = odds.time_of_half_a_bit(lambda x, t, given: late(x, t / 2, given), space)
+    assert later["learned"] > told["exact"] + 0.02 and later["exact"] == told["exact"]
+
+
+def test_distances_of_frequencies():
+    """The share of heads in n throws has the standard deviation 1 / (2 sqrt(n)), and the difference
+    of two such numbers is sqrt(2) sqrt(2 / pi) of it on average."""
+    a, b = np.array([[0.5, 0.5, 0.0], [1, 0, 0]]), np.array([[0.25, 0.25, 0.5], [0, 0, 1]])
+    np.testing.assert_allclose(odds.total_variation(a, b), [0.5, 1])
+    chance = odds.distance_by_chance(np.array([0.5, 0.5]), 400, np.random.default_rng(0))
+    assert chance == pytest.approx((2 / np.pi) ** 0.5 / 40 * 2**0.5, rel=0.05)
+    assert odds.distance_by_chance(np.array([1.0, 0.0]), 400, np.random.default_rng(0)) == 0
+
+
+def test_outcomes_of_four_futures():
+    space = space_of_coordinates(turns=odds.FOUR)
+    told = odds.outcomes(knows_all(space), space, 200)
+    assert told["same turn"]["learned"] == 1 and told["frequencies"]["learned"] == 0
+    assert told["right"] == {"learned": 1, "exact": 1}
+    assert told["same turn"]["by chance"] == pytest.approx(0.25, abs=0.03)
+    told = odds.outcomes(always(space, [0.0, 0.0, 1.0, 0.0]), space, 200)
+    assert told["same turn"]["learned"] == pytest.approx(0.25, abs=0.08)
+    assert told["frequencies"]["learned"] == pytest.approx(0.75, abs=0.08)
+    assert told["right"]["learned"] == 1
+    told = odds.outcomes(always(space, [0.25] * 4), space, 200)  # ends on the average of all
+    assert told["right"] == {"learned": pytest.approx(0, abs=0.02), "exact": 1}
+
+
+def test_cut_by_hand():
+    futures = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]] * 4)
+    p, uniform = torch.tensor([0.9, 0.6, -0.1, 1.2]), torch.tensor([0.7, 0.62, 0.0, 0.999])
+    noise = torch.tensor([[10.0, -10.0]] * 4)
+    torch.testing.assert_close(odds.cut(p, futures, 0, uniform, noise), noise)
+    ccw, cw = [8.2, -7.6], [8.6, -7.2]  # a fifth of z and four fifths of the noise
+    expected = torch.tensor([ccw, cw, cw, ccw])
+    torch.testing.assert_close(odds.cut(p, futures, 10, uniform, noise), expected)
+
+
+def test_the_exact_flow_needs_nothing_but_the_odds():
+    space = space_of_coordinates(turns=MOSTLY_CCW)
+    told = odds.loaded_coin(knows_all(space), space, 300)
+    ccw = told["counter-clockwise"]
+    for name in ("learned", "exact", "500 steps", "own odds", "exact odds", "cut off"):
+        assert ccw[name] == pytest.approx(0.8, abs=0.07)
+    assert ccw["expects"] == pytest.approx(0.8, abs=1e-4)
+    assert ccw["learned"] == ccw["exact"]
+    assert ccw["own odds"] == pytest.approx(ccw["exact odds"], abs=0.02)
+    assert ccw["cut off"] == ccw["exact odds"]  # the same random numbers
+    assert ccw["a coin"] == pytest.approx(0.5, abs=0.1)
+    assert told["right"]["exact odds"] == 1
+
+
+def test_its_own_odds_are_its_own():
+    """A network that is sure of clockwise draws clockwise, and follows a fresh state nowhere."""
+    space = space_of_coordinates(turns=MOSTLY_CCW)
+    ccw = odds.loaded_coin(always(space, [0.0, 1.0]), space, 300)["counter-clockwise"]
+    assert ccw["learned"] == ccw["own odds"] == ccw["exact odds"] == 0
+    assert ccw["expects"] == pytest.approx(0, abs=1e-5)
+    assert ccw["exact"] == pytest.approx(0.8, abs=0.07)
+
+
+def test_a_flow_with_a_memory_is_found_out():
+    space = space_of_coordinates(turns=MOSTLY_CCW)
+    told = odds.loaded_coin(Forgetful(space), space, 100)
+    assert told["counter-clockwise"]["learned"] == told["counter-clockwise"]["exact"]
+    assert told["right"]["exact odds"] < 0.1
+
+
+def test_the_trained_flow_at_d_2(learned):
+    network, space = learned
+    q = odds.distance_of_q(network, space)
+    assert q["learned"] < 0.05 and q["one half"] > 0.25
+    times = odds.time_of_half_a_bit(network, space)
+    assert times["exact"] == pytest.approx(times["t_S"], abs=0.05)
+    assert times["learned"] == pytest.approx(times["exact"], abs=0.04)
