@@ -244,7 +244,7 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     """Association above, interventions below."""
     figure = new_figure(8.3, 6.8)
     above, below = figure.subfigures(2, 1, height_ratios=[1.15, 1])
-    title = "The less the squares overlap, the more seeds fold; wider or blurred ones fold less"
+    title = "Where fewer squares overlap, more seeds fold; wider or blurred squares fold less"
     figure.suptitle(title, fontsize=11)
     left, right = above.subplots(1, 2)
     draw_folds(left, numbers)

@@ -422,7 +422,9 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     draw_distance(distance, numbers)
     draw_times(times, numbers)
     draw_coin(bottom.subplots(), numbers)
-    figure.suptitle("It knows the odds: closely at d = 2, roughly at d = 100", fontsize=13)
+    figure.suptitle(
+        "How well does it know the odds? Closely at d = 2, only roughly at d = 100", fontsize=13
+    )
     return figure
 
 

@@ -288,7 +288,7 @@ def draw_errors(plot: Axes, numbers: Numbers, unseen: str, readout: str) -> None
 def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     """The errors over the radius: outwards, decoded and snapped, and inwards, snapped."""
     figure = new_figure(8.3, 4.4)
-    figure.suptitle("Outwards coordinates go further, inwards they don't")
+    figure.suptitle("In our recipe d = 2 goes further outwards than d = 100, and less far inwards")
     plots = figure.subplots(1, 3, sharey=True)
     for plot, (unseen, readout, title) in zip(
         plots,

@@ -424,6 +424,7 @@ def texts(numbers: Numbers) -> dict[str, str]:
         "midpoint, plain, one hidden": percent(plain_hidden["midpoint"][:, 2]),
         "midpoint, plain, d = 100 - d = 2": by_d,
         "several in noise, d = 100": percent(hundred["decoded noise"][:, 2:].sum(1)),
+        "several in noise, plain, d = 100": percent(plain["decoded noise"][:, 2:].sum(1)),
         "several in noise, one hidden": percent(hidden["decoded noise"][:, 2:].sum(1)),
         "blank noise, one hidden": percent(hidden["decoded noise"][:, 0]),
         "blank midpoints, one hidden": percent(hidden["midpoint"][:, 0]),

@@ -397,8 +397,8 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     """The post's video beside ours and the exact flow's; and the other direction's share."""
     figure = new_figure(8.3, 7.3)
     figure.suptitle(
-        "Several squares at step 20 don't mean several possibilities: frame 4 has them, too,\n"
-        "where both directions have one place. In the latent the direction is mostly decided",
+        "Several squares at step 20 needn't mean several possibilities: frame 4 has them, too,\n"
+        "where both directions have one place. In our latents (d = 100) it is mostly decided",
         fontsize=10,
     )
     films, curve = figure.subfigures(2, 1, squeeze=False, height_ratios=[2.5, 1])[:, 0]
@@ -490,6 +490,8 @@ def table(numbers: Numbers) -> str:
                 percent(states[kind]["other direction's share"]) if kind in states else ""
                 for kind in ("learned", "exact", "undecided")
             ]
+            if states["undecided"]["other direction's share"].mean() < 0.2:
+                shares = 3 * ["can't tell"]
             label = f"{recipe}, d = {dim}, {scale if scale == 'raw' else f'scale {scale}'}"
             two = squares(flow), squares(states["undecided"])
             rows.append([label, *two, *shares, pixels(flow["extra pixels"])])
