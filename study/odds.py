@@ -165,7 +165,7 @@ def nearest_future(z: Tensor, futures: Tensor) -> np.ndarray:
 
 
 def share_right(space: LatentSpace, given_centers: np.ndarray, z: Tensor) -> float:
-    """The share of videos (n, D) that are right: no frame is 1.5 pixels off."""
+    """The share of videos (n, D) that are right: no frame is more than 1.5 pixels off."""
     turns, _ = distinct_turns(space.settings.turns)
     orbits = possible_orbits(given_centers[:, 0], turns)[:, :, 1:]  # frame 0 is given
     _, distance = nearest_orbits(space.decode(z).numpy(), orbits)
@@ -229,8 +229,8 @@ def outcomes(network: FlowNetwork, space: LatentSpace, n: int = 400) -> dict[str
 # Four videos in five run counter-clockwise. Is anything in a state of use but the odds? Then it
 # must hurt to throw all the rest away. So before each step a direction is drawn with the odds of
 # the state, and the state is replaced by t z + (1 - t) noise: with the true video z of this
-# direction and fresh noise. To the exact flow this does nothing, for its states of step k, all
-# together, are distributed just like these.
+# direction and fresh noise. With small enough steps this does nothing to the exact flow, for its
+# states of step k, all together, are distributed just like these.
 
 
 def cut(p_ccw: Tensor, futures: Tensor, k: int, uniform: Tensor, noise: Tensor) -> Tensor:

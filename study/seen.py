@@ -89,7 +89,7 @@ CASES: dict[tuple[Key, ...], dict[str, Any]] = {  # recipe and d -> changes of t
 
 def square_shares(frames: np.ndarray) -> np.ndarray:
     """The shares of frames (..., 51, 51) with 0, 1, 2, and 3 or more squares: (4,). Those with 0
-    are blank: nothing in them is bright enough."""
+    are blank: nothing in them is both bright and large enough."""
     count = count_blobs(frames).ravel()
     return np.bincount(count.clip(max=3), minlength=4) / len(count)
 
@@ -167,7 +167,7 @@ def motion_index(light: np.ndarray, faded: np.ndarray, true: np.ndarray) -> floa
 
 def random_ways(n: int, rng: np.random.Generator, center_range: float) -> np.ndarray:
     """Starts and ends of n straight ways of the length FAR, anywhere in the range of the centres:
-    (2, n, 2). A square at the mirrored middle touches none at the start, the middle or the end."""
+    (2, n, 2). The mirrored middle is at least a side away from start, middle and end."""
     tries = 200 * n  # in a small range few are good
     start = rng.uniform(-center_range, center_range, (tries, 2))
     angle = rng.uniform(0, 2 * np.pi, tries)
