@@ -357,6 +357,8 @@ PIXELS: dict[str, tuple[Code, str, str, float]] = {
 # of one minus another, paired by seed (snapped),
 PAIRS: dict[str, tuple[Code, Code, str, float]] = {
     "d = 100 minus d = 2 at 0.65": (("ours", 100), ("ours", 2), "outwards", 0.65),
+    "lifted minus d = 2 at 0.65": (LIFTED, ("ours", 2), "outwards", 0.65),
+    "lifted minus d = 100 at 0.65": (LIFTED, ("ours", 100), "outwards", 0.65),
     "two hidden minus d = 2 at 0.65": (("two hidden", 100), ("ours", 2), "outwards", 0.65),
     "two hidden minus d = 2 at 0.70": (("two hidden", 100), ("ours", 2), "outwards", 0.7),
 }

@@ -490,6 +490,7 @@ def table(numbers: Numbers) -> str:
                 percent(states[kind]["other direction's share"]) if kind in states else ""
                 for kind in ("learned", "exact", "undecided")
             ]
+            # Where the noise hides the latents, even an undecided state has hardly a share.
             if states["undecided"]["other direction's share"].mean() < 0.2:
                 shares = 3 * ["can't tell"]
             label = f"{recipe}, d = {dim}, {scale if scale == 'raw' else f'scale {scale}'}"
