@@ -397,8 +397,9 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     """The post's video beside ours and the exact flow's; and the other direction's share."""
     figure = new_figure(8.3, 7.3)
     figure.suptitle(
-        "Several squares at step 20 needn't mean several possibilities: frame 4 has them, too,\n"
-        "where both directions have one place. In our latents (d = 100) it is mostly decided",
+        "Several squares at step 20 needn't mean several possibilities: frame 4, where both\n"
+        "directions have one place, has them, too. In our latents of d = 100 the direction is\n"
+        "mostly decided",
         fontsize=10,
     )
     films, curve = figure.subfigures(2, 1, squeeze=False, height_ratios=[2.5, 1])[:, 0]
