@@ -167,13 +167,13 @@ def motion_index(light: np.ndarray, faded: np.ndarray, true: np.ndarray) -> floa
 
 def random_ways(n: int, rng: np.random.Generator, center_range: float) -> np.ndarray:
     """Starts and ends of n straight ways of the length FAR, anywhere in the range of the centres:
-    (2, n, 2). The mirrored middle is at least a side away from start, middle and end."""
+    (2, n, 2). A square at the mirrored middle overlaps none at the start, middle and end."""
     tries = 200 * n  # in a small range few are good
     start = rng.uniform(-center_range, center_range, (tries, 2))
     angle = rng.uniform(0, 2 * np.pi, tries)
     end = start + FAR * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     middle = (start + end) / 2
-    gaps = [np.linalg.norm(-middle - place, axis=1) for place in (start, middle, end)]
+    gaps = [np.abs(-middle - place).max(1) for place in (start, middle, end)]  # along x or y
     good = (np.abs(end) <= center_range).all(1) & (np.min(gaps, axis=0) >= SIDE)
     return np.stack([start[good][:n], end[good][:n]])
 
