@@ -56,10 +56,12 @@ from study.question import (
     Key,
     Numbers,
     Pictures,
+    by_path,
     command,
     deviation,
     markdown_table,
     measured,
+    name_of,
     paired,
     percent,
     spread,
@@ -117,7 +119,7 @@ def bits(p_ccw: Tensor, is_ccw: Tensor) -> float:
     return -torch.where(is_ccw, p, 1 - p).log2().mean().item()
 
 
-def halfway(times: Sequence[float] | np.ndarray, values: Sequence[float]) -> float:
+def time_below_half(times: Sequence[float] | np.ndarray, values: Sequence[float]) -> float:
     """The first time at which the curve is below 1/2, interpolated; 1, the end, if never."""
     below = int(np.argmax(np.array(values) < 0.5))
     if values[below] >= 0.5:
@@ -144,7 +146,7 @@ def time_of_half_a_bit(network: FlowNetwork, space: LatentSpace) -> dict[str, fl
         doubt["learned"].append(bits(q, is_ccw))
         doubt["exact"].append(bits(exact, is_ccw))
     t_s = speciation_time(videos.futures).mean().item()
-    return {name: halfway(TIMES, curve) for name, curve in doubt.items()} | {"t_S": t_s}
+    return {name: time_below_half(TIMES, curve) for name, curve in doubt.items()} | {"t_S": t_s}
 
 
 # ---------------------------------------------------------------------------------------------
@@ -443,6 +445,10 @@ def in_percent(shares: np.ndarray) -> str:
 
 
 FORMS = {"same turn": percent, "right": percent, "counter-clockwise": in_percent}
+DIFFERENCES = {  # of the loaded coin, paired by seed
+    "learned minus exact": ("learned", "exact"),
+    "own odds minus learned": ("own odds", "learned"),
+}
 # The rows of the table: what is measured, the case, the result; in it the null, exact, and learned
 ROWS = (
     ("q, distance from the exact odds", "ours", "distance of q", "one half", "", "learned"),
@@ -471,25 +477,21 @@ ROWS = (
 
 
 def texts(numbers: Numbers) -> dict[str, str]:
-    """Each number, the table of ROWS, and some differences, paired by seed, in points."""
-    told: dict[str, str] = {}
-    for case, dims in numbers.items():
-        for dim, results in dims.items():
-            for result, values in results.items():
-                for name, seeds in values.items():
-                    told[f"{case}, d = {dim}: {result}, {name}"] = FORMS.get(
-                        result, to_thousandths
-                    )(seeds)
+    """Each number by its name_of(), the table of ROWS, and the DIFFERENCES, in points."""
+    told = {
+        name_of(*keys): FORMS.get(keys[-2], to_thousandths)(seeds)
+        for keys, seeds in by_path(numbers).items()
+    }
     rows = []
     for row, case, result, *names in ROWS:
-        keys = [f"{case}, d = {dim}: {result}, {name}" for dim in (2, 100) for name in names]
-        rows.append([row, *(told.get(key, "–") for key in keys)])
+        cells = [name_of(case, dim, result, name) for dim in (2, 100) for name in names]
+        rows.append([row, *(told.get(cell, "–") for cell in cells)])
     columns = [f"d = {d}: {column}" for d in (2, 100) for column in ("null", "exact", "learned")]
     told["table"] = markdown_table(["measured", *columns], rows)
     for dim, results in numbers["loaded coin"].items():
         ccw = {name: 100 * shares for name, shares in results["counter-clockwise"].items()}
-        for a, b in (("learned", "exact"), ("own odds", "learned"), ("exact odds", "cut off")):
-            told[f"d = {dim}: {a} minus {b}"] = paired(ccw[a], ccw[b], "%+.1f") + " points"
+        for name, (a, b) in DIFFERENCES.items():
+            told[name_of("loaded coin", dim, name)] = paired(ccw[a], ccw[b], "%+.1f") + " points"
     return told
 
 

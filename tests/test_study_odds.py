@@ -79,10 +79,10 @@ def test_bits_by_hand():
     assert told((1.3, False), (-0.2, True)) == pytest.approx(np.log2(1000), abs=1e-3)
 
 
-def test_halfway():
-    assert odds.halfway([0.0, 0.1, 0.2], [1.0, 0.6, 0.2]) == pytest.approx(0.125)
-    assert odds.halfway([0.0, 0.1], [1.0, 0.9]) == 1.0
-    assert odds.halfway([0.0, 0.1], [0.4, 0.2]) == 0.0
+def test_time_below_half():
+    assert odds.time_below_half([0.0, 0.1, 0.2], [1.0, 0.6, 0.2]) == pytest.approx(0.125)
+    assert odds.time_below_half([0.0, 0.1], [1.0, 0.9]) == 1.0
+    assert odds.time_below_half([0.0, 0.1], [0.4, 0.2]) == 0.0
 
 
 def test_half_a_bit_comes_at_the_time_that_the_distance_predicts():
