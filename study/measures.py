@@ -51,6 +51,7 @@ STREAMS = {
     "flatness": 10,
     "benchmark": 11,
     "branches": 13,
+    "codes": 14,
 }
 
 
