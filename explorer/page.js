@@ -113,7 +113,8 @@ let addressTimer;
 function writeAddress() {
   clearTimeout(addressTimer);
   addressTimer = undefined;
-  const changed = Object.entries(view).filter(([name, value]) => value !== DEFAULT[name]);
+  const changed = Object.entries(view).filter(([name, value]) =>
+    value !== DEFAULT[name] || (name === "at" && view.parts)); // see readAddress()
   setAddress("replaceState", `#${new URLSearchParams(changed)}`);
 }
 
@@ -465,7 +466,7 @@ function drawPlot({ turns, shares, truth }) {
   const speciation = truth.speciationTime() * shown.steps;
   const names = turns.map(({ style, short, name }, k) => {
     const few = turns.length < 3;
-    const [x, y] = few ? [30, 194 + 16 * k] : [4 + 88 * (k % 4), 194 + 16 * Math.floor(k / 4)];
+    const [x, y] = few ? [30, 194 + 16 * k] : [4 + 120 * (k % 3), 194 + 16 * Math.floor(k / 3)];
     return line([[x, y - 4], [x + 20, y - 4]], "", style) +
       text([x + 25, y], `${few ? name : short} ${tellShare(shares[shown.step][k])}`);
   });
@@ -490,7 +491,7 @@ function drawOthers() {
     shareCurve(shares, 0, turns[endOf({ shares })].style)).join(""));
   const count = others.filter((shares) => endOf({ shares }) === 0).length;
   write(byId("otherWays"), others.length < OTHERS ? "" :
-    `Of these 20, ${count} end ${turns[0].name}.`);
+    `Of these ${OTHERS} videos, ${count} go ${turns[0].name}.`);
 }
 
 /** A short piece of a turn's line, as a legend has it. */
@@ -512,8 +513,8 @@ function tell(sample) {
   write(byId("verdict"), words);
   document.querySelector("[name=step]").setAttribute("aria-valuetext", `${shown.step}, ${words}`);
   for (const which of all(".which")) {
-    write(which, isLooping() ? "the finished video, played"
-      : shown.frame < 0 ? "frames 1 to 7 on top of each other" : `frame ${shown.frame}`);
+    write(which, isLooping() ? "the finished video"
+      : shown.frame < 0 ? "all frames overlaid" : `frame ${shown.frame}`);
   }
   write(byId("meetings"), tellMeetings(sample.turns));
 }
@@ -548,7 +549,7 @@ function* drawPost() {
   fillStrip("postState", states, sample.turns);
   fillStrip("postMean", yield* decoding(sample.space, sample.means[POST_STEP]), sample.turns);
   fillStrip("swapped", yield* decoding(sample.space, swappedState()), [], states);
-  write(byId("postVerdict"), `Here it is ${verdict(sample, POST_STEP)}.`);
+  write(byId("postVerdict"), verdict(sample, POST_STEP));
 }
 
 // ---------------------------------------------------------------- what goes further
@@ -700,6 +701,7 @@ async function draw() {
   drawing = true;
   let drawn;
   while (drawn !== changes) {
+    await otherThings(); // such as more changes, or scrolling to another place
     drawn = changes;
     shown = { ...view };
     await inPieces(PLACES.filter(isOnScreen).map((place) => DRAWINGS[place]));
