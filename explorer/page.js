@@ -8,8 +8,8 @@ const all = (selector) => [...document.querySelectorAll(selector)];
 // ---------------------------------------------------------------- the possible turns
 
 // In eighths of a circle per frame, from half a turn to standing still and on to the other side.
-// Colours that colour-blind readers can tell apart too (after Okabe and Ito, a little lighter, for black): warm ones are
-// counter-clockwise, cool ones clockwise. Each turn also has its own dashes.
+// Colours that colour-blind readers can tell apart too (after Okabe and Ito, a little lighter, for
+// black): warm ones are counter-clockwise, cool ones clockwise. Each turn also has its own dashes.
 const TURNS = [
   { turn: 4, color: "#ffffff", dashes: "1 2" },
   { turn: 3, color: "#e8682a", dashes: "7 2 1 2" },
@@ -92,9 +92,8 @@ function readAddress(hash) {
     `The address ends in something that isn't a view (${hash}). Here is the first one.`;
   byId("switched").textContent = "";
   view = isGood(candidate) ? candidate : { ...DEFAULT };
-  const isFolded = ([name, value]) => name === "steps" || name === "exact" || name in TRAINED
-    ? value !== DEFAULT[name] : false;
-  if (Object.entries(view).some(isFolded)) byId("settings").open = true;
+  const folded = ["exact", "steps", ...Object.keys(TRAINED)];
+  if (folded.some((name) => view[name] !== DEFAULT[name])) byId("settings").open = true;
   stop();
   change({});
 }
@@ -251,7 +250,7 @@ function endOf({ shares }) {
   return last.indexOf(Math.max(...last));
 }
 
-/** The shares over the steps of as many videos with other noise. The list fills as it is sampled. */
+/** The shares over the steps of twenty videos with other noise. The list fills bit by bit. */
 const OTHERS = 20;
 const otherShares = () => remember("others", `${keyOf(shown)} ${shown.seed}`, () => []);
 function* sampleOthers() {
@@ -293,8 +292,8 @@ function swappedState() {
   });
 }
 
-/** The parts of the state in the player: the noise part, and the running mean, divided by the weight
- * k/N that it has in the state; at step 0 that is 0/0, and there is none. */
+/** The parts of the state in the player: the noise part, and the running mean, divided by the
+ * weight k/N that it has in the state; at step 0 that is 0/0, and there is none. */
 function currentParts() {
   const sample = goOn(currentSample(), shown.step);
   return remember("parts", `${remembered.player.key} ${shown.step}`, () => {
@@ -334,8 +333,8 @@ function writeHTML(element, html) {
   written.set(element, html);
 }
 
-/** Draw a frame, clipped to [0, 1], and an SVG drawing on top of it. The frame is grey, unless there
- * is a second one: then it is the green light, and the second one the red and the blue. */
+/** Draw a frame, clipped to [0, 1], and an SVG drawing on top of it. The frame is grey, unless
+ * there is a second one: then it is the green light, and the second one the red and the blue. */
 function drawFrame(picture, frame, overlay = "", second = frame) {
   const [canvas, svg] = picture.children;
   const image = new ImageData(C.FRAME_SIZE, C.FRAME_SIZE);
@@ -405,10 +404,10 @@ function drawFirst() {
   }
 }
 
-/** Draw frames into the pictures of a strip, from the first one or the last ones. */
+/** Draw frames 0 to 7 or 1 to 7 into a strip, and outline these turns. */
 function fillStrip(id, frames, turns = [], second = []) {
   const pictures = all(`#${id} .frame`);
-  const first = FRAMES.length + 1 - frames.length; // 0, or 1 if frame 0 isn't among them
+  const first = FRAMES.length + 1 - frames.length; // 0 or 1
   frames.forEach((frame, i) => drawFrame(pictures[i], frame,
     first + i > 0 ? outlines(turns, first + i) : "", second[i]));
 }
@@ -420,19 +419,23 @@ let loopedFrame = 0;
 
 function* drawPlayer() {
   const sample = currentSample();
-  for (const readout of ["states", "means"]) {
-    yield* sampling(sample, shown.step);
-    const frames = yield* decoding(sample.space, sample[readout][shown.step]);
-    large[readout] = [render([shown.x, shown.y]), ...frames];
-    fillStrip(readout, large[readout], sample.turns);
-    all(`#${readout} button`).forEach((button, i) =>
-      button.setAttribute("aria-pressed", i === shown.frame));
-    drawLarge(readout);
-  }
+  const { space, states, means } = sample;
+  yield* sampling(sample, shown.step);
+  drawReadout("states", yield* decoding(space, states[shown.step]));
   yield* sampling(sample, shown.steps);
+  drawReadout("means", yield* decoding(space, means[shown.step]));
   drawPlot(sample);
   drawOthers();
   tell(sample);
+}
+
+/** A strip, "states" or "means", and its large picture. */
+function drawReadout(readout, frames) {
+  large[readout] = [render([shown.x, shown.y]), ...frames];
+  fillStrip(readout, large[readout], currentSample().turns);
+  all(`#${readout} button`).forEach((button, i) =>
+    button.setAttribute("aria-pressed", i === shown.frame));
+  drawLarge(readout);
 }
 
 /** Whether the large pictures play the finished video. */
@@ -621,8 +624,8 @@ function* drawMix() {
   mixed = [ax, ay, bx, by, mix].join();
 }
 
-/** Put the handle of a picture, by which a finger drags, over its point; the picture shows the plane
- * from -edge to edge. */
+/** Put the handle of a picture, by which a finger drags, over its point, and say where that is. The
+ * picture shows the plane from -edge to edge. */
 function moveHandle(id, x, y, edge) {
   const handle = byId(id).querySelector(".handle");
   handle.style.left = `${50 + (50 * x) / edge}%`;
@@ -735,8 +738,8 @@ async function inPieces(drawings, isOver = () => false) {
   }
 }
 
-/** What a message does is a task of its own, after those that wait: a pointer, a key, a frame of the
- * screen. (A timer would wait for some milliseconds.) */
+/** Wait until the browser has done what waits: a pointer, a key, a frame of the screen. What a
+ * message does is a task of its own after these; a timer would come some milliseconds later. */
 const messages = new MessageChannel();
 const waiting = [];
 messages.port1.onmessage = () => waiting.shift()();
@@ -805,8 +808,8 @@ function playOrPause(name) {
 
 // ---------------------------------------------------------------- mouse, touch and keyboard
 
-// A finger that is going to scroll may touch a slider, which jumps there at once. So what it does to
-// a slider counts only when it has moved sideways or is lifted; if the page scrolls, it doesn't.
+// A finger that is going to scroll may touch a slider, which jumps there at once. So what it does
+// to a slider counts only when it has moved sideways or is lifted; if the page scrolls, it doesn't.
 let held; // { slider, x }
 
 function onTouchedSlider({ type, target, pointerType, clientX }) {
@@ -921,7 +924,8 @@ function listen() {
   const onClick = (id, act) => byId(id).addEventListener("click", act);
   const stepBy = (by) => () => {
     goTo(view.step + by);
-    announce(`Step ${view.step}, ${verdict(goOn(sampleOf("player", view), view.step), view.step)}.`);
+    const sample = goOn(sampleOf("player", view), view.step);
+    announce(`Step ${view.step}, ${verdict(sample, view.step)}.`);
   };
   onClick("play", () => playOrPause("step"));
   onClick("playBoth", () => playOrPause("both"));
@@ -951,7 +955,9 @@ function listen() {
   for (const type of ["pointerdown", "pointermove", "click"]) addEventListener(type, onPointer);
   addEventListener("click", followLink);
   // what was done last isn't lost if the page is loaded again
-  for (const type of ["click", "change", "pointerup", "keyup"]) addEventListener(type, writeAddress);
+  for (const type of ["click", "change", "pointerup", "keyup"]) {
+    addEventListener(type, writeAddress);
+  }
   // writeAddress() may have changed the address again before this event arrives
   addEventListener("hashchange", ({ newURL }) => openView(new URL(newURL).hash));
 }
