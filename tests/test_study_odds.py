@@ -239,7 +239,11 @@ def test_what_can_get_through():
 def test_an_ordinary_network_by_its_numbers():
     """Six video frames, time, and two given frames, of 3 numbers each, through layers of 8."""
     network = OrdinaryMLP(FlowSettings(embed_dim=3, given_frames=2), width=8)
-    assert network(torch.randn(5, 18), torch.rand(5, 1), torch.randn(5, 6)).shape == (5, 18)
+    told = [torch.randn(5, 18), torch.rand(5, 1), torch.randn(5, 6)]
+    assert network(*told).shape == (5, 18)
+    for i in range(3):  # each of them makes a difference
+        other = [each + (place == i) for place, each in enumerate(told)]
+        assert not torch.allclose(network(*other), network(*told))
     layers = (18 + 9 + 6) * 8 + 8, 8 * 8 + 8, 8 * 8 + 8, 8 * 18 + 18
     assert sum(each.numel() for each in network.parameters()) == sum(layers)
 
