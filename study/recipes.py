@@ -467,8 +467,8 @@ def unexpected(numbers: Numbers) -> list[str]:
 
 
 def listed(names: list[str]) -> str:
-    """Names as text."""
-    return ", ".join(names) or "nothing"
+    """Names, some of which have a comma, as text."""
+    return "; ".join(names) or "nothing"
 
 
 # The columns of the tables; the names of all statistics would be too many
@@ -514,7 +514,7 @@ def rejection_list(numbers: Numbers, dim: str) -> str:
         flows = numbers[autoencoder][dim][treatment]
         for flow in (flow for flow in FLOWS if flow in flows):
             told = [
-                f"{which} ({ratio_to_the_post(flows[flow], dim, which):.3f}; "
+                f"{which} ({ratio_to_the_post(flows[flow], dim, which):.3f}, "
                 f"{rejecting_seeds(flows[flow], dim, which)} seeds)"
                 for which in rejections(flows[flow], dim)
             ]
