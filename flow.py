@@ -408,16 +408,22 @@ def latent_videos(circles: Tensor, settings: FlowSettings) -> Iterator[Tensor]:
         yield circles[circle[:, None], places(start, turn)]
 
 
-def train(network: nn.Module, videos: Iterator[Tensor], settings: FlowSettings) -> None:
+def train(
+    network: nn.Module,
+    videos: Iterator[Tensor],
+    settings: FlowSettings,
+    learning_rate: float = LEARNING_RATE,
+) -> None:
     """Train a network to predict z from x_t: flow matching, steps 1 and 4 above.
 
     Args:
         network: x (n, D), t (n, 1), given (n, given_frames * d) -> z (n, D), as FlowNetwork.
         videos: batches (n, 8, d) of latents, as latent_videos() gives them.
         settings: its given_frames and flow_steps.
+        learning_rate: the highest one. (Only the study in study/ names another.)
     """
     optimizer, schedule = optimizer_and_schedule(
-        network, LEARNING_RATE, settings.flow_steps, weight_decay=0.01
+        network, learning_rate, settings.flow_steps, weight_decay=0.01
     )
     progress = tqdm(range(settings.flow_steps), desc="flow", unit="step")
     for _ in progress:
@@ -459,7 +465,7 @@ def train_flow(autoencoder: Autoencoder, settings: FlowSettings) -> tuple[FlowNe
 
 
 @torch.no_grad()
-def loss_by_time(network: FlowNetwork, space: LatentSpace) -> dict[str, list[float]]:
+def loss_by_time(network: nn.Module, space: LatentSpace) -> dict[str, list[float]]:
     """The loss of the velocity over ten intervals of t in [0.025, 0.975], on 1024 new videos (on
     circles like those that were trained on).
 

@@ -34,7 +34,7 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from data import (
     NUM_FRAMES,
@@ -56,14 +56,7 @@ from data import (
     write_file,
     write_gif,
 )
-from flow import (
-    FlowNetwork,
-    FlowSettings,
-    LatentSpace,
-    possible_futures,
-    posterior_mean,
-    trained_flow,
-)
+from flow import FlowSettings, LatentSpace, possible_futures, posterior_mean, trained_flow
 
 
 @dataclass(frozen=True)
@@ -128,7 +121,7 @@ class SampleSettings(FlowSettings):
 Flow = Callable[[Tensor, Tensor], Tensor]
 
 
-def learned_flow(network: FlowNetwork, space: LatentSpace, given_centers: np.ndarray) -> Flow:
+def learned_flow(network: nn.Module, space: LatentSpace, given_centers: np.ndarray) -> Flow:
     """The posterior mean as the network predicts it. It sees the latents of the given frames, whose
     squares are at given_centers (n, given_frames, 2), and nothing of the futures."""
     given = space.encode(given_centers).flatten(1)

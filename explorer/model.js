@@ -450,7 +450,9 @@ function randomNormal(seed, n) {
 /** Unpack what explorer/__main__.py packed: {name: {data, shape}}. Base64, deflated; in it the low
  * bytes of 16-bit integers, then the high bytes. A weight is its integer times a step. */
 async function unpack({ layout, packed }) {
-  const deflated = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
+  const letters = atob(packed);
+  const deflated = new Uint8Array(letters.length);
+  for (let i = 0; i < letters.length; i++) deflated[i] = letters.charCodeAt(i);
   const stream = new Blob([deflated]).stream().pipeThrough(new DecompressionStream("deflate"));
   const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
   const high = new Int8Array(bytes.buffer, bytes.length / 2);

@@ -1,5 +1,6 @@
 // The page: what is shown is one object, the view; it stands in the address behind the #, so every
-// view can be linked. Whatever changes it calls change(), which draws everything again.
+// view can be linked. Whatever changes it calls change(), which draws the square of frame 0 at once
+// and all else in pieces, so that a pointer never waits for more than one piece.
 
 const byId = (id) => document.getElementById(id);
 const all = (selector) => [...document.querySelectorAll(selector)];
@@ -7,8 +8,8 @@ const all = (selector) => [...document.querySelectorAll(selector)];
 // ---------------------------------------------------------------- the possible turns
 
 // In eighths of a circle per frame, from half a turn to standing still and on to the other side.
-// Colours that colour-blind readers can tell apart too (after Okabe and Ito, a little lighter, for black): warm ones are
-// counter-clockwise, cool ones clockwise. Each turn also has its own dashes.
+// Colours that colour-blind readers can tell apart too (after Okabe and Ito, a little lighter, for
+// black): warm ones are counter-clockwise, cool ones clockwise. Each turn also has its own dashes.
 const TURNS = [
   { turn: 4, color: "#ffffff", dashes: "1 2" },
   { turn: 3, color: "#e8682a", dashes: "7 2 1 2" },
@@ -31,6 +32,7 @@ for (const one of TURNS) {
 
 // ---------------------------------------------------------------- the view, and the address
 
+const PLACES = ["player", "both", "post", "parts", "plane", "mixing"]; // sections that draw
 const PLANE = 3.6; // half the side of the latent plane that is shown
 const VIEW = { // default, lowest, highest, and, if only some numbers are allowed, their distance
   d: [100, 2, 100, 98],
@@ -39,9 +41,11 @@ const VIEW = { // default, lowest, highest, and, if only some numbers are allowe
   steps: [C.STEPS, 1, 100, 1],
   step: [0, 0, 100, 1],
   seed: [3, 0, 999999, 1], // of the noise
-  fresh: [1, 0, 999999, 1], // of the fresh noise that the noise part is swapped for
+  both: [0, 0, C.STEPS, 1], // the step at which d = 100 and d = 2 stand side by side
+  fresh: [1, 0, 999999, 1], // of the noise that the post's step 20 gets in place of its own
   parts: [0, 0, 1, 1], // 1: the parts of the state are open
-  frame: [0, 0, C.NUM_FRAMES - 1, 1], // which frame is large; 0 is all seven
+  frame: [-1, -1, C.NUM_FRAMES - 1, 1], // which frame is large; -1 is all of them
+  at: [0, 0, PLACES.length - 1, 1], // the place that was used last, where a link opens
   x: [0.45, -C.RANGE, C.RANGE], y: [0.3, -C.RANGE, C.RANGE], // the square of frame 0
   ax: [-0.45, -C.RANGE, C.RANGE], ay: [0.35, -C.RANGE, C.RANGE], // square A
   bx: [0.4, -C.RANGE, C.RANGE], by: [-0.4, -C.RANGE, C.RANGE], // square B
@@ -52,11 +56,15 @@ for (const { turn, key } of TURNS) { // how often, compared with the other turns
   VIEW[key] = [Math.abs(turn) === 1 ? USUAL_WEIGHT : 0, 0, 10, 1];
 }
 const DEFAULT = Object.fromEntries(Object.entries(VIEW).map(([name, [value]]) => [name, value]));
-let view = { ...DEFAULT };
+let view = { ...DEFAULT }; // what was asked for
+let shown = view; // what is drawn: the same, or what was asked for a moment ago
 
 // What the learned flow was trained with, and so cannot change. The exact flow can.
 const TRAINED = Object.fromEntries(
   ["scale", ...TURNS.map(({ key }) => key)].map((name) => [name, DEFAULT[name]]));
+
+/** A number of the view from a text. No setting needs more than three digits behind the point. */
+const toNumber = (text) => (text.trim() ? Number(Number(text).toFixed(3)) : NaN);
 
 /** Whether all of a view is allowed. */
 function isGood(candidate) {
@@ -74,14 +82,20 @@ function isGood(candidate) {
 /** Go to the view that stands behind the # of an address. */
 function readAddress(hash) {
   const entries = [...new URLSearchParams(hash.slice(1))];
-  const numbers = entries.map(([name, text]) => [name, text.trim() ? Number(text) : NaN]);
+  const numbers = entries.map(([name, text]) => [name, toNumber(text)]);
   const candidate = { ...DEFAULT, ...Object.fromEntries(numbers) };
+  if (candidate.parts && !("at" in Object.fromEntries(entries))) {
+    candidate.at = PLACES.indexOf("parts"); // older links
+  }
   byId("note").hidden = isGood(candidate);
   byId("note").textContent =
     `The address ends in something that isn't a view (${hash}). Here is the first one.`;
   byId("switched").textContent = "";
   view = isGood(candidate) ? candidate : { ...DEFAULT };
-  goTo(view.step);
+  const folded = ["exact", "steps", ...Object.keys(TRAINED)];
+  if (folded.some((name) => view[name] !== DEFAULT[name])) byId("settings").open = true;
+  stop();
+  change({});
 }
 
 /** Change the address: "pushState" so that one can go back, "replaceState" otherwise. A page in a
@@ -96,11 +110,17 @@ function setAddress(method, hash) {
 
 let addressTimer;
 function writeAddress() {
-  clearTimeout(addressTimer); // browsers refuse too many changes of the address
-  addressTimer = setTimeout(() => {
-    const changed = Object.entries(view).filter(([name, value]) => value !== DEFAULT[name]);
-    setAddress("replaceState", `#${new URLSearchParams(changed)}`);
-  }, 200);
+  clearTimeout(addressTimer);
+  addressTimer = undefined;
+  const changed = Object.entries(view).filter(([name, value]) =>
+    value !== DEFAULT[name] || (name === "at" && view.parts)); // see readAddress()
+  setAddress("replaceState", `#${new URLSearchParams(changed)}`);
+}
+
+/** Write it soon: browsers refuse too many changes of the address. What ends a gesture writes it at
+ * once; see start(). */
+function writeAddressSoon() {
+  addressTimer ??= setTimeout(writeAddress, 350);
 }
 
 /** A click on a link to a view. The browser would follow it too, but not in a sandboxed frame. */
@@ -112,10 +132,18 @@ function followLink(event) {
   openView(hash);
 }
 
-function openView(hash) {
+const prefersLessMotion = matchMedia("(prefers-reduced-motion: reduce)");
+
+/** Go to a view, and to the place that it shows. */
+function openView(hash, behavior = prefersLessMotion.matches ? "auto" : "smooth") {
   readAddress(hash);
-  const shown = byId(view.parts ? "parts" : "player");
-  shown.scrollIntoView({ behavior: "smooth", block: view.parts ? "start" : "nearest" });
+  byId(PLACES[view.at]).scrollIntoView({ behavior, block: view.at ? "start" : "nearest" });
+}
+
+/** Remember the place that is used, for a link to it. */
+function usePlace(element) {
+  const at = PLACES.indexOf(element.closest(PLACES.map((id) => `#${id}`).join())?.id);
+  if (at >= 0) view.at = at;
 }
 
 /** Move a point of the view. The square of frame 0, (x, y), stays on the allowed radii. */
@@ -128,7 +156,19 @@ function movePoint(prefix, x, y) {
   change({ [`${prefix}x`]: fit(x || 1e-9), [`${prefix}y`]: fit(y) });
 }
 
+/** Move a point by a pixel, as a key does. The square of frame 0 jumps over the inner circle. */
+function stepPoint(prefix, dx, dy) {
+  let [x, y] = [view[`${prefix}x`], view[`${prefix}y`]];
+  do {
+    x += C.PIXEL * dx;
+    y += C.PIXEL * dy;
+  } while (prefix === "" && Math.hypot(x, y) < C.RANGE / 4 - 0.002);
+  movePoint(prefix, x, y);
+}
+
 // ---------------------------------------------------------------- sampling
+//
+// Whatever takes longer is a generator that yields after each piece of work, some milliseconds.
 
 const networks = {}; // d -> { space, network }, filled at the start
 
@@ -139,8 +179,8 @@ function possibleTurns(given) {
   return turns.map((one) => ({ ...one, prior: given[one.key] / total }));
 }
 
-/** Begin to sample a video; goOn() takes the steps. */
-function beginSample(given, firstCenter, noise) {
+/** All that sampling needs besides the noise. */
+function prepare(given, firstCenter) {
   const { network } = networks[given.d];
   const space = networks[given.d].space.withScale(given.scale);
   const turns = possibleTurns(given);
@@ -150,20 +190,32 @@ function beginSample(given, firstCenter, noise) {
   const meanAt = given.exact
     ? (x, k) => truth.posteriorMean(x, times[k])
     : network.posteriorMeanAt(circle.subarray(0, given.d), times);
-  const walk = eulerSteps(meanAt, noise, given.steps);
-  return { space, turns, circle, truth, walk, states: [], means: [], shares: [] };
+  return { space, turns, circle, truth, meanAt, steps: given.steps };
 }
 
-/** Sample on to this step. Of each step are kept: the state, the posterior mean, and the share of
- * each possible turn in it. */
-function goOn(sample, step) {
+/** Begin to sample a video; goOn() takes the steps. */
+function sampleFrom(prepared, noise) {
+  const walk = eulerSteps(prepared.meanAt, noise, prepared.steps);
+  return { ...prepared, walk, states: [], means: [], shares: [] };
+}
+const beginSample = (given, firstCenter, noise) => sampleFrom(prepare(given, firstCenter), noise);
+
+/** Sample on to this step, a step at a time. Of each step are kept: the state, the posterior mean,
+ * and the share of each possible turn in it. */
+function* sampling(sample, step) {
   const { walk, truth, states, means, shares } = sample;
   while (states.length <= step) {
     const [state, mean] = walk.next().value;
     states.push(state);
     means.push(mean);
     shares.push(truth.shares(mean));
+    yield;
   }
+}
+
+/** The same without a break. */
+function goOn(sample, step) {
+  for (const _ of sampling(sample, step));
   return sample;
 }
 
@@ -174,40 +226,95 @@ function remember(name, key, make) {
   return remembered[name].value;
 }
 
-const noiseOf = (seed) => randomNormal(seed, (C.NUM_FRAMES - 1) * view.d);
+const noiseOf = (seed, d) => randomNormal(seed, (C.NUM_FRAMES - 1) * d);
 
-/** The video that is shown, sampled up to this step: the last one, or fewer to save time. */
-function currentSample(step = view.steps) {
-  const { d, exact, scale, x, y, seed, steps } = view;
-  const weights = TURNS.map(({ key }) => view[key]);
-  const sample = remember("sample", [d, exact, scale, x, y, seed, steps, weights].join(), () =>
-    beginSample(view, [x, y], noiseOf(seed)));
-  return goOn(sample, step);
+/** What a video depends on, but for the noise. */
+const keyOf = (given) =>
+  [...["d", "exact", "scale", "x", "y", "steps"], ...TURNS.map(({ key }) => key)]
+    .map((name) => given[name]).join();
+
+/** The video of a view, for one place of the page. */
+function sampleOf(place, given) {
+  const prepared = remember(`${place}, prepared`, keyOf(given), () =>
+    prepare(given, [given.x, given.y]));
+  return remember(place, `${keyOf(given)} ${given.seed}`, () =>
+    sampleFrom(prepared, noiseOf(given.seed, given.d)));
 }
 
-/** Frames 0 to 7 of the step that is shown; "states" or "means". */
-const decoded = new WeakMap(); // latents of a step -> frames 1 to 7
-function currentFrames(readout) {
-  const sample = currentSample(view.step);
-  const latents = sample[readout][view.step];
-  if (!decoded.has(latents)) decoded.set(latents, sample.space.decode(latents));
-  return [render([view.x, view.y]), ...decoded.get(latents)];
+/** The video in the player. */
+const currentSample = () => sampleOf("player", shown);
+
+/** Which turn a sample takes in the end: its index among the possible ones. */
+function endOf({ shares }) {
+  const last = shares.at(-1);
+  return last.indexOf(Math.max(...last));
 }
 
-/** The parts of the state that is shown, as frames 1 to 7: the noise part; the running mean, divided
- * by the weight k/N that it has in the state; and the state with fresh noise. */
-function currentParts() {
-  const sample = currentSample();
-  return remember("parts", [remembered.sample.key, view.step, view.fresh].join(), () => {
-    const { noise, running } = stateParts(sample, view.step, view.steps);
-    const t = view.step / view.steps;
-    const fresh = noiseOf(1e6 + view.fresh).map((value) => (1 - t) * value); // no other seed has it
-    return {
-      noise: sample.space.decode(noise),
-      running: t > 0 ? sample.space.decode(running.map((value) => value / t)) : [], // 0/0 at step 0
-      swapped: sample.space.decode(add(running, fresh)),
-    };
+/** The shares over the steps of twenty videos with other noise. The list fills bit by bit. */
+const OTHERS = 20;
+const otherShares = () => remember("others", `${keyOf(shown)} ${shown.seed}`, () => []);
+function* sampleOthers() {
+  const [others, { meanAt, steps, truth }] = [otherShares(), currentSample()];
+  while (others.length < OTHERS) {
+    const noise = noiseOf(shown.seed + 1 + others.length, shown.d);
+    const other = sampleFrom({ meanAt, steps, truth }, noise);
+    yield* sampling(other, steps);
+    others.push(other.shares);
+    drawOthers();
+  }
+}
+
+/** The same frame 0 at d = 100 and at d = 2, with the learned flow. The noise of d = 2 is the first
+ * one from the seed on with which it goes the same way in the end. */
+function* sampleBoth() {
+  const { x, y } = shown;
+  const at100 = sampleOf("both100", { ...DEFAULT, x, y, seed: shown.seed });
+  yield* sampling(at100, C.STEPS);
+  for (let seed = shown.seed; ; seed++) {
+    const at2 = sampleOf("both2", { ...DEFAULT, d: 2, x, y, seed });
+    yield* sampling(at2, C.STEPS);
+    if (endOf(at2) === endOf(at100) || seed > shown.seed + 50) return [at100, at2];
+  }
+}
+
+/** The post's step 20: narrow latents, and their exact flow. */
+const POST_STEP = 20;
+const postSample = () => sampleOf("post",
+  { ...DEFAULT, d: 100, exact: 1, scale: 0.3, x: shown.x, y: shown.y, seed: shown.seed });
+
+/** That step's state with fresh noise: (7 d). */
+function swappedState() {
+  const sample = goOn(postSample(), POST_STEP);
+  return remember("swapped", `${remembered.post.key} ${shown.fresh}`, () => {
+    const { running } = stateParts(sample, POST_STEP, C.STEPS);
+    const fresh = noiseOf(1e6 + shown.fresh, 100); // no other seed has it
+    return running.map((value, i) => value + (1 - POST_STEP / C.STEPS) * fresh[i]);
   });
+}
+
+/** The parts of the state in the player: the noise part, and the running mean, divided by the
+ * weight k/N that it has in the state; at step 0 that is 0/0, and there is none. */
+function currentParts() {
+  const sample = goOn(currentSample(), shown.step);
+  return remember("parts", `${remembered.player.key} ${shown.step}`, () => {
+    const { noise, running } = stateParts(sample, shown.step, shown.steps);
+    const t = shown.step / shown.steps;
+    return { noise, running: t > 0 ? running.map((value) => value / t) : undefined };
+  });
+}
+
+/** Frames 1 to 7 of a video latent, one at a time. They are kept as long as the latent is. */
+const decoded = new WeakMap();
+function* decoding(space, latents) {
+  const d = latents.length / FRAMES.length;
+  if (!decoded.has(latents)) decoded.set(latents, []);
+  const frames = decoded.get(latents);
+  while (frames.length < FRAMES.length) {
+    const i = frames.length;
+    frames.push(space.decode(latents.subarray(i * d, (i + 1) * d))[0]);
+    yield;
+  }
+  return frames;
 }
 
 // ---------------------------------------------------------------- pictures
@@ -216,8 +323,18 @@ const FRAMES = Array.from({ length: C.NUM_FRAMES - 1 }, (_, i) => i + 1);
 const EDGE = 1 + C.PIXEL / 2; // a picture shows the plane from -EDGE to EDGE
 const BLACK = new Float64Array(C.FRAME_SIZE ** 2);
 
-/** Draw a frame, clipped to [0, 1], and an SVG drawing on top of it. The frame is grey, unless there
- * is a second one: then it is the green light, and the second one the red and the blue. */
+/** Write only what has changed: a screen reader may read out again whatever is written. */
+function write(element, words) {
+  if (element.textContent !== words) element.textContent = words;
+}
+const written = new WeakMap(); // element -> the HTML in it
+function writeHTML(element, html) {
+  if (written.get(element) !== html) element.innerHTML = html;
+  written.set(element, html);
+}
+
+/** Draw a frame, clipped to [0, 1], and an SVG drawing on top of it. The frame is grey, unless
+ * there is a second one: then it is the green light, and the second one the red and the blue. */
 function drawFrame(picture, frame, overlay = "", second = frame) {
   const [canvas, svg] = picture.children;
   const image = new ImageData(C.FRAME_SIZE, C.FRAME_SIZE);
@@ -227,7 +344,7 @@ function drawFrame(picture, frame, overlay = "", second = frame) {
     image.data[4 * i + 3] = 255; // opaque
   }
   canvas.getContext("2d").putImageData(image, 0, 0);
-  svg.innerHTML = overlay;
+  writeHTML(svg, overlay);
 }
 
 const circle = ([x, y], radius, style) =>
@@ -237,11 +354,10 @@ const line = (points, style, attributes = "") =>
 const text = ([x, y], words, style = "") =>
   `<text x="${x}" y="${y}" class="${style}">${words}</text>`;
 
-/** Outline where the square of a frame truly is, for each possible turn. Where turns meet, one
+/** Outline where the square of a frame would be, for each possible turn. Where turns meet, one
  * outline lies inside the other. */
-function outlines(frame) {
-  const { turns } = currentSample(view.step);
-  const centers = circlePlaces([view.x, view.y]);
+function outlines(turns, frame) {
+  const centers = circlePlaces([shown.x, shown.y]);
   return turns.map(({ turn, style }, k) => {
     const place = placeOf(turn, frame);
     const met = turns.slice(0, k).filter((other) => placeOf(other.turn, frame) === place).length;
@@ -278,156 +394,267 @@ function tellMeetings(turns) {
   return sentences.join(" ") || "Every frame tells the possible turns apart.";
 }
 
+/** The square of frame 0, wherever it is shown, and where its handle is. */
 function drawFirst() {
   const rings = [C.RANGE / 4, C.RANGE].map((radius) => circle([0, 0], radius, "ring"));
-  drawFrame(byId("first"), render([view.x, view.y]), rings.join(""));
-  moveHandle("first", view.x / EDGE, view.y / EDGE);
+  const frame = render([view.x, view.y]);
+  for (const id of ["first", "firstBoth"]) {
+    drawFrame(byId(id), frame, rings.join(""));
+    moveHandle(id, view.x, view.y, EDGE);
+  }
 }
 
-/** Draw a strip, "states" or "means", and its large picture. */
-function drawStrip(readout) {
-  const frames = currentFrames(readout);
-  all(`#${readout} button`).forEach((button, i) => {
-    drawFrame(button.firstChild, frames[i], i ? outlines(i) : "");
-    button.setAttribute("aria-pressed", i > 0 && i === view.frame);
-  });
-  const overlaid = frames[0].map((_, pixel) => Math.max(...FRAMES.map((i) => frames[i][pixel])));
-  drawFrame(byId(`${readout}Large`), view.frame ? frames[view.frame] : overlaid,
-    view.frame ? outlines(view.frame) : "");
+/** Draw frames 0 to 7 or 1 to 7 into a strip, and outline these turns. */
+function fillStrip(id, frames, turns = [], second = []) {
+  const pictures = all(`#${id} .frame`);
+  const first = FRAMES.length + 1 - frames.length; // 0 or 1
+  frames.forEach((frame, i) => drawFrame(pictures[i], frame,
+    first + i > 0 ? outlines(turns, first + i) : "", second[i]));
 }
 
-function drawParts() {
-  byId("parts").open = view.parts === 1;
-  if (!view.parts) return;
-  const { noise, running, swapped } = currentParts();
-  const states = currentFrames("states").slice(1);
-  const pictures = (strip) => all(`#${strip} .frame`);
-  pictures("noisePart").forEach((picture, i) => drawFrame(picture, noise[i]));
-  pictures("runningMean").forEach((picture, i) => drawFrame(picture, running[i] ?? BLACK));
-  pictures("swapped").forEach((picture, i) => drawFrame(picture, swapped[i], "", states[i]));
-  byId("noMean").hidden = view.step > 0;
+// ---------------------------------------------------------------- the player
+
+const large = {}; // "states" or "means" -> frames 0 to 7, for the large pictures
+let loopedFrame = 0;
+
+function* drawPlayer() {
+  const sample = currentSample();
+  const { space, states, means } = sample;
+  yield* sampling(sample, shown.step);
+  drawReadout("states", yield* decoding(space, states[shown.step]));
+  yield* sampling(sample, shown.steps);
+  drawReadout("means", yield* decoding(space, means[shown.step]));
+  drawPlot(sample);
+  drawOthers();
+  tell(sample);
 }
+
+/** A strip, "states" or "means", and its large picture. */
+function drawReadout(readout, frames) {
+  large[readout] = [render([shown.x, shown.y]), ...frames];
+  fillStrip(readout, large[readout], currentSample().turns);
+  all(`#${readout} button`).forEach((button, i) =>
+    button.setAttribute("aria-pressed", i === shown.frame));
+  drawLarge(readout);
+}
+
+/** Whether the large pictures play the finished video. */
+const isLooping = () => shown.step === shown.steps && shown.frame < 0 && !prefersLessMotion.matches;
+
+/** The frame that was picked; else the finished video, frame by frame, or all frames 1 to 7 on top
+ * of each other. */
+function drawLarge(readout) {
+  const [, ...frames] = large[readout];
+  const frame = isLooping() ? loopedFrame : shown.frame;
+  const overlaid = () => frames[0].map((_, pixel) => Math.max(...frames.map((f) => f[pixel])));
+  drawFrame(byId(`${readout}Large`), frame < 0 ? overlaid() : large[readout][frame],
+    frame > 0 ? outlines(currentSample().turns, frame) : "");
+}
+
+function playLoop() {
+  if (!isLooping() || drawing || !large.means) return;
+  loopedFrame = (loopedFrame + 1) % C.NUM_FRAMES;
+  drawLarge("states");
+  drawLarge("means");
+}
+
+/** A place in the plot. */
+const inPlot = (step, share) => [30 + (320 * step) / shown.steps, 156 - 124 * share];
+const shareCurve = (shares, k, style) =>
+  line(shares.map((all, step) => inPlot(step, all[k])), "", style);
+const tellShare = (share) => (Math.round(100 * share) / 100 || 0).toFixed(2).replace("-", "\u2212");
 
 /** The shares of the possible turns over the steps, the speciation time, and where we are. */
-function drawPlot() {
-  const { turns, shares, truth } = currentSample();
-  const at = (step, share) => [30 + (320 * step) / view.steps, 170 - 130 * share];
-  const speciation = truth.speciationTime() * view.steps;
-  byId("plot").innerHTML =
-    [0, 0.5, 1].map((share) => line([at(0, share), at(view.steps, share)], "axis") +
-      text([24, at(0, share)[1] + 4], share, "end")).join("") +
-    text([30, 194], "step 0") + text([350, 194], `step ${view.steps}`, "end") +
+function drawPlot({ turns, shares, truth }) {
+  const speciation = truth.speciationTime() * shown.steps;
+  const names = turns.map(({ style, short, name }, k) => {
+    const few = turns.length < 3;
+    const [x, y] = few ? [30, 194 + 16 * k] : [4 + 120 * (k % 3), 194 + 16 * Math.floor(k / 3)];
+    return line([[x, y - 4], [x + 20, y - 4]], "", style) +
+      text([x + 25, y], `${few ? name : short} ${tellShare(shares[shown.step][k])}`);
+  });
+  writeHTML(byId("curves"),
+    [0, 0.5, 1].map((share) => line([inPlot(0, share), inPlot(shown.steps, share)], "axis") +
+      text([24, inPlot(0, share)[1] + 4], share, "end")).join("") +
+    text([30, 174], "step 0") + text([350, 174], `step ${shown.steps}`, "end") +
     (turns.length < 2 ? "" : // nothing to decide
-      line([at(speciation, 1.15), at(speciation, 0)], "time") +
-      text([at(speciation, 0)[0] + 4, 16], `speciation time, step ${speciation.toFixed(1)}`)) +
-    turns.map(({ style }, k) => line(shares.map((all, step) => at(step, all[k])), "", style) +
-      circle(at(view.step, shares[view.step][k]), 5, "now")).join("");
-  byId("legend").innerHTML = turns.map(({ style, name }, k) =>
-    `<li>${swatch(style)} ${name} <b>${shares[view.step][k].toFixed(2)}</b></li>`).join("");
+      line([inPlot(speciation, 1.15), inPlot(speciation, 0)], "time") +
+      text([inPlot(speciation, 0)[0] + 4, 16], `speciation time, step ${speciation.toFixed(1)}`)) +
+    turns.map(({ style }, k) => shareCurve(shares, k, style) +
+      circle(inPlot(shown.step, shares[shown.step][k]), 5, "now")).join("") + names.join(""));
+  byId("plot").setAttribute("aria-label", `Share of each turn in the posterior mean, at step ${
+    shown.step}: ${turns.map(({ name }, k) => `${name} ${tellShare(shares[shown.step][k])}`)}`);
+}
+
+/** Behind them, pale: the share of the first turn in other videos, each in the colour of the turn
+ * that it takes in the end. */
+function drawOthers() {
+  const [others, { turns }] = [otherShares(), currentSample()];
+  writeHTML(byId("others"), others.map((shares) =>
+    shareCurve(shares, 0, turns[endOf({ shares })].style)).join(""));
+  const count = others.filter((shares) => endOf({ shares }) === 0).length;
+  write(byId("otherWays"), others.length < OTHERS ? "" :
+    `Of these ${OTHERS} videos, ${count} go ${turns[0].name}.`);
 }
 
 /** A short piece of a turn's line, as a legend has it. */
 const swatch = (style) => `<svg class="swatch" viewBox="0 0 36 16" aria-hidden="true">
   ${line([[2, 8], [34, 8]], "", style)}</svg>`;
 
-// ---------------------------------------------------------------- latent plane and mixing
-
-/** Encode a grid of squares, row by row, so that the page can be used meanwhile. */
-const grid = []; // 21 rows of 21 latents
-async function encodeGrid() {
-  const axis = Array.from({ length: 21 }, (_, i) => C.RANGE * (i / 10 - 1));
-  for (const y of axis) {
-    await new Promise((done) => setTimeout(done, 20));
-    const latents = networks[2].space.encode(axis.map((x) => [x, y]));
-    grid.push(axis.map((_, i) => latents.subarray(2 * i, 2 * i + 2)));
-  }
-  change({});
+/** The likeliest turn, and what is to be said about it. */
+function verdict({ turns, shares }, step) {
+  const order = turns.map(({ name }, k) => [shares[step][k], name]).sort(([a], [b]) => b - a);
+  const [[share, name], [nextShare] = [0]] = order;
+  if (share > 0.95) return `decided: ${name}`;
+  return share - nextShare < 0.2 ? "undecided" : `leans to ${name}, ${tellShare(share)}`;
 }
 
-/** How much is shown: latents up to PLANE, and more if they are scaled to be wider. */
-const planeZoom = () => Math.max(1, view.scale);
+/** The words that depend on the video in the player. */
+function tell(sample) {
+  const words = verdict(sample, shown.step);
+  write(byId("stepNumber"), `Step ${shown.step} of ${shown.steps}:`);
+  write(byId("verdict"), words);
+  document.querySelector("[name=step]").setAttribute("aria-valuetext", `${shown.step}, ${words}`);
+  for (const which of all(".which")) {
+    write(which, isLooping() ? "the finished video"
+      : shown.frame < 0 ? "all frames overlaid" : `frame ${shown.frame}`);
+  }
+  write(byId("meetings"), tellMeetings(sample.turns));
+}
 
-function drawPlane() {
-  byId("noPlane").hidden = view.d === 2;
-  byId("plane").hidden = view.d !== 2;
-  if (view.d !== 2) return;
-  const { space, turns, circle: places, states, means } = currentSample();
-  const at = ([x, y]) => [x / planeZoom(), -y / planeZoom()];
-  const latent = (latents, i) => at(latents.subarray(2 * i, 2 * i + 2));
-  const rows = grid.map((row) => row.map(([x, y]) => at([view.scale * x, view.scale * y])));
+// ---------------------------------------------------------------- the tour
+
+const LOOKS = { 100: "both answers at once", 2: "one in between" }; // the average of two videos
+
+function* drawBoth() {
+  const turns = possibleTurns(DEFAULT);
+  const places = circlePlaces([shown.x, shown.y]);
+  turns.forEach(({ turn, style }, k) => {
+    const frames = FRAMES.map((i) => render(places[placeOf(turn, i)]));
+    fillStrip(`future${k}`, frames, [{ turn, style }]);
+  });
+  const samples = yield* sampleBoth();
+  for (const [i, d] of [100, 2].entries()) {
+    const { space, means } = samples[i];
+    const frames = yield* decoding(space, means[shown.both]);
+    fillStrip(`mean${d}`, [render([shown.x, shown.y]), ...frames], turns);
+    const words = verdict(samples[i], shown.both);
+    write(byId(`verdict${d}`), words === "undecided" ? `${words}: ${LOOKS[d]}` : words);
+  }
+  byId("bothStep").setAttribute("aria-valuetext", `${shown.both}; d = 100 ${
+    verdict(samples[0], shown.both)}; d = 2 ${verdict(samples[1], shown.both)}`);
+}
+
+function* drawPost() {
+  const sample = postSample();
+  yield* sampling(sample, POST_STEP);
+  const states = yield* decoding(sample.space, sample.states[POST_STEP]);
+  fillStrip("postState", states, sample.turns);
+  fillStrip("postMean", yield* decoding(sample.space, sample.means[POST_STEP]), sample.turns);
+  fillStrip("swapped", yield* decoding(sample.space, swappedState()), [], states);
+  write(byId("postVerdict"), verdict(sample, POST_STEP));
+}
+
+// ---------------------------------------------------------------- what goes further
+
+function* drawParts() {
+  if (!shown.parts) return;
+  const { space } = currentSample();
+  const { noise, running } = currentParts();
+  fillStrip("noisePart", yield* decoding(space, noise));
+  fillStrip("runningMean", running ? yield* decoding(space, running) : FRAMES.map(() => BLACK));
+}
+
+/** A grid of squares, encoded row by row. */
+const grid = []; // 21 rows of 21 latents
+function* encodeGrid() {
+  const axis = Array.from({ length: 21 }, (_, i) => C.RANGE * (i / 10 - 1));
+  while (grid.length < axis.length) {
+    const latents = networks[2].space.encode(axis.map((x) => [x, axis[grid.length]]));
+    grid.push(axis.map((_, i) => latents.subarray(2 * i, 2 * i + 2)));
+    yield;
+  }
+}
+
+function* drawPlane() {
+  yield* encodeGrid();
+  const zoom = Math.max(1, shown.scale); // what is shown: more, if latents are scaled to be wider
+  const at = ([x, y]) => [x / zoom, -y / zoom];
+  const rows = grid.map((row) => row.map(([x, y]) => at([shown.scale * x, shown.scale * y])));
   const net = [...rows, ...rows.map((_, i) => rows.map((row) => row[i]))];
+  const video = shown.d === 2 ? videoInPlane(at) : [];
+  const [x, y] = [shown.px, -shown.py];
+  const cross =
+    line([[x - 0.15, y], [x + 0.15, y]], "now") + line([[x, y - 0.15], [x, y + 0.15]], "now");
+  writeHTML(byId("latents"),
+    [...net.map((points) => line(points, "axis")), ...video, cross].join(""));
+  moveHandle("pointer", shown.px, shown.py, PLANE);
+  const space = networks[2].space.withScale(shown.scale);
+  drawFrame(byId("probe"), space.decode(Float64Array.of(shown.px * zoom, shown.py * zoom))[0]);
+}
+
+/** The places where the square can be, and the state's frames, each with a line to its mean. */
+function videoInPlane(at) {
+  const { turns, circle: places, states, means } = goOn(currentSample(), shown.step);
+  const latent = (latents, i) => at(latents.subarray(2 * i, 2 * i + 2));
   const possible = new Set(turns.flatMap(({ turn }) => FRAMES.map((i) => placeOf(turn, i))));
   const rings = [...possible].map((place) => circle(latent(places, place), 0.2, "place"));
   const walkers = FRAMES.map((i) => {
-    const [x, y] = latent(states[view.step], i - 1);
-    return line([[x, y], latent(means[view.step], i - 1)], "curve") +
+    const [x, y] = latent(states[shown.step], i - 1);
+    return line([[x, y], latent(means[shown.step], i - 1)], "curve") +
       circle([x, y], 0.13, "dot") + text([x, y + 0.06], i, "middle");
   });
-  const [x, y] = [view.px, -view.py];
-  const cross =
-    line([[x - 0.15, y], [x + 0.15, y]], "now") + line([[x, y - 0.15], [x, y + 0.15]], "now");
-  byId("latents").innerHTML =
-    [...net.map((points) => line(points, "axis")), ...rings, ...walkers, cross].join("");
-  moveHandle("pointer", view.px / PLANE, view.py / PLANE);
-  const point = Float64Array.of(view.px * planeZoom(), view.py * planeZoom());
-  drawFrame(byId("probe"), space.decode(point)[0]);
+  return [...rings, ...walkers];
 }
 
-function drawMix() {
-  const { ax, ay, bx, by, mix } = view;
-  remember("mix", [ax, ay, bx, by, mix].join(), () => {
-    drawFrame(byId("a"), render([ax, ay]));
-    drawFrame(byId("b"), render([bx, by]));
-    moveHandle("a", ax / EDGE, ay / EDGE);
-    moveHandle("b", bx / EDGE, by / EDGE);
-    for (const d of [2, 100]) {
-      const { space } = networks[d];
-      const [a, b] = [[ax, ay], [bx, by]].map((center) => space.encode([center]));
-      const mixed = a.map((z, i) => (1 - mix) * z + mix * b[i]);
-      drawFrame(byId(`mix${d}`), space.decode(mixed)[0]);
-    }
-  });
-}
-
-/** Put the handle of a picture, by which a finger drags, over its point; x and y in [-1, 1]. */
-function moveHandle(id, x, y) {
-  const handle = byId(id).querySelector(".handle");
-  handle.style.left = `${50 + 50 * x}%`;
-  handle.style.top = `${50 - 50 * y}%`;
-}
-
-// ---------------------------------------------------------------- words and controls
-
-/** The likeliest turn, and what is to be said about it. */
-function verdict() {
-  const { turns, shares } = currentSample(view.step);
-  const order = turns.map(({ name }, k) => [shares[view.step][k], name]).sort(([a], [b]) => b - a);
-  const [[share, name], [nextShare] = [0]] = order;
-  if (share > 0.95) return `decided: ${name}`;
-  return share - nextShare < 0.2 ? "undecided" : `leans to ${name} (share ${share.toFixed(2)})`;
-}
-
-function describe() {
-  byId("status").innerHTML =
-    `Step <b>${view.step}</b> of ${view.steps}, <i>t</i> = ${(view.step / view.steps).toFixed(2)}:
-    <b>${verdict()}</b>`;
-  for (const which of all(".which")) {
-    which.textContent = view.frame ? `frame ${view.frame}` : "all seven frames on top of each other";
+let mixed; // what is drawn
+function* drawMix() {
+  const { ax, ay, bx, by, mix } = shown;
+  if (mixed === [ax, ay, bx, by, mix].join()) return;
+  drawFrame(byId("a"), render([ax, ay]));
+  drawFrame(byId("b"), render([bx, by]));
+  moveHandle("a", ax, ay, EDGE);
+  moveHandle("b", bx, by, EDGE);
+  for (const d of [2, 100]) {
+    const { space } = networks[d];
+    const [a, b] = [[ax, ay], [bx, by]].map((center) => space.encode([center]));
+    drawFrame(byId(`mix${d}`), space.decode(a.map((z, i) => (1 - mix) * z + mix * b[i]))[0]);
+    yield;
   }
-  byId("meetings").textContent = tellMeetings(currentSample().turns);
-  byId("play").textContent = playTimer ? "Pause" : "Play";
+  mixed = [ax, ay, bx, by, mix].join();
+}
+
+/** Put the handle of a picture, by which a finger drags, over its point, and say where that is. The
+ * picture shows the plane from -edge to edge. */
+function moveHandle(id, x, y, edge) {
+  const handle = byId(id).querySelector(".handle");
+  handle.style.left = `${50 + (50 * x) / edge}%`;
+  handle.style.top = `${50 - (50 * y) / edge}%`;
+  byId(id).setAttribute("aria-valuenow", x);
+  byId(id).setAttribute("aria-valuetext", `x ${x.toFixed(2)}, y ${y.toFixed(2)}`);
+}
+
+// ---------------------------------------------------------------- controls
+
+/** Let all controls show the view. */
+function showControls() {
+  write(byId("play"), playing === "step" ? "Pause" : "Play");
+  write(byId("playBoth"), playing === "both" ? "Pause" : "Play");
+  byId("parts").open = view.parts === 1;
+  byId("toPlane").disabled = view.d === 2;
   for (const input of all("input")) {
     const value = view[input.name];
     if (input.name === "step") input.max = view.steps;
     if (input.type === "radio") input.checked = Number(input.value) === value;
     else if (input.type === "checkbox") input.checked = value > 0;
+    else if (input === held?.slider) continue;
     else if (input !== document.activeElement || input.type === "range") input.value = value;
   }
-  const priors = new Map(currentSample().turns.map(({ key, prior }) => [key, prior]));
-  for (const output of all("output")) {
-    const isTurn = output.name.startsWith("turn");
-    const prior = Math.round(100 * (priors.get(output.name) ?? 0));
-    output.textContent = isTurn ? `${prior} %` : view[output.name];
+  const priors = new Map(possibleTurns(view).map(({ key, prior }) => [key, prior]));
+  for (const element of all("[data-value]")) {
+    const name = element.dataset.value;
+    const prior = Math.round(100 * (priors.get(name) ?? 0));
+    write(element, name.startsWith("turn") ? `${prior} %` : String(view[name]));
   }
 }
 
@@ -437,73 +664,175 @@ function makeTurnControls() {
     <input type="checkbox" name="${key}" aria-label="${name}" title="${name}">
     ${swatch(style)} <span aria-hidden="true">${short}</span>
     <input type="range" name="${key}" min="0" max="10" aria-label="weight of ${name}">
-    <output name="${key}"></output></div>`).join("");
+    <b data-value="${key}"></b></div>`).join("");
 }
 
 // ---------------------------------------------------------------- drawing it all
 
-// What is drawn, in this order. Each has an animation frame of its own: so the first picture needn't
-// wait for the last one.
-const DRAWINGS = [
-  drawFirst,
-  () => drawStrip("states"),
-  () => {
-    drawStrip("means");
-    drawPlot();
-    describe();
-    drawPlane();
-    drawMix();
-    drawParts();
-    writeAddress();
-  },
-];
+const DRAWINGS = { // by place
+  player: drawPlayer,
+  both: drawBoth,
+  post: drawPost,
+  parts: drawParts,
+  plane: drawPlane,
+  mixing: drawMix,
+};
+const PIECE = 5; // milliseconds after which the browser may do other things
+const QUIET = 120; // milliseconds without a change, after which is drawn what isn't seen now
 
-/** Change the view, and draw it: now, or when the drawing that is under way is done. */
-let drawing, changed;
+let changes = 0; // of the view, so far
+let settled; // the one for which all is drawn
+let drawing = false; // whether what is on the screen is being drawn
+
+/** Change the view. The square of frame 0 and the controls follow at once. */
 function change(values) {
   Object.assign(view, values);
-  changed = true;
-  drawing ??= requestAnimationFrame(() => draw(0));
+  changes += 1;
+  writeAddressSoon();
+  try {
+    drawFirst();
+    showControls();
+  } catch (error) {
+    complain(error);
+  }
+  if (!drawing) draw();
 }
 
-function draw(i) {
-  if (i === 0) changed = false;
-  drawing = undefined;
-  if (i + 1 < DRAWINGS.length) drawing = requestAnimationFrame(() => draw(i + 1));
-  else if (changed) change({});
-  DRAWINGS[i]();
+/** Draw what is on the screen, again and again until the view has stopped changing; after a while
+ * the rest, which gives up as soon as the view changes. */
+async function draw() {
+  drawing = true;
+  let drawn;
+  while (drawn !== changes) {
+    await otherThings(); // such as more changes, or scrolling to another place
+    drawn = changes;
+    shown = { ...view };
+    await inPieces(PLACES.filter(isOnScreen).map((place) => DRAWINGS[place]));
+  }
+  drawing = false;
+  await new Promise((done) => setTimeout(done, QUIET));
+  const isOver = () => drawn !== changes;
+  await inPieces([drawPlayer, sampleOthers, ...Object.values(DRAWINGS)], isOver);
+  if (!isOver()) settled = drawn;
+}
+
+function isOnScreen(id) {
+  const { top, bottom } = byId(id).getBoundingClientRect();
+  return bottom > 0 && top < innerHeight;
+}
+
+/** Run these drawings, and let the browser do other things in between. */
+async function inPieces(drawings, isOver = () => false) {
+  for (const drawing of drawings) {
+    try {
+      const pieces = drawing();
+      for (let isDone = false; !isDone; ) {
+        await otherThings();
+        if (isOver()) return;
+        const end = performance.now() + PIECE;
+        while (!isDone && performance.now() < end) isDone = pieces.next().done;
+      }
+    } catch (error) {
+      complain(error);
+    }
+  }
+}
+
+/** Wait until the browser has done what waits: a pointer, a key, a frame of the screen. What a
+ * message does is a task of its own after these; a timer would come some milliseconds later. */
+const messages = new MessageChannel();
+const waiting = [];
+messages.port1.onmessage = () => waiting.shift()();
+const otherThings = () => new Promise((done) => {
+  waiting.push(done);
+  messages.port2.postMessage(null);
+});
+
+function complain(error) {
+  byId("note").hidden = false;
+  write(byId("note"), `Something could not be drawn: ${error.message}`);
 }
 
 // ---------------------------------------------------------------- playing
 
+let playing; // what is playing: "step", the player, or "both", both dims side by side
 let playTimer;
-function goTo(step) {
+
+/** For those who hear the page: where playing begins, when the video is decided, and the end. */
+const announce = (words) => write(byId("said"), words);
+
+const lastStep = (name) => (name === "step" ? view.steps : C.STEPS);
+
+function stop() {
   clearTimeout(playTimer);
-  playTimer = undefined;
-  change({ step: Math.min(view.steps, Math.max(0, step)) });
+  playing = undefined;
 }
 
-/** One step on, and the next one after a while: the longer, the less is decided. */
+function goTo(step, name = "step") {
+  stop();
+  change({ [name]: Math.min(lastStep(name), Math.max(0, step)) });
+}
+
+/** One step on, and the next one after a while: in the player the longer, the less is decided. */
 function playOn() {
-  if (view.step >= view.steps) return goTo(view.steps);
-  change({ step: view.step + 1 });
-  const highest = Math.max(...currentSample(view.step).shares[view.step]);
-  playTimer = setTimeout(playOn, 70 + 380 * clip(2 * (1 - highest)));
+  const [name, step] = [playing, view[playing] + 1];
+  if (name === "both") {
+    playTimer = setTimeout(playOn, 140);
+  } else {
+    const sample = goOn(sampleOf("player", view), step);
+    const now = verdict(sample, step);
+    if (now.startsWith("decided") && !verdict(sample, step - 1).startsWith("decided")) {
+      announce(`Step ${step}, ${now}.`);
+    }
+    playTimer = setTimeout(playOn, 70 + 380 * clip(2 * (1 - Math.max(...sample.shares[step]))));
+  }
+  if (step >= lastStep(name)) {
+    stop();
+    announce(`Step ${step}, the end. The video is finished.`);
+  }
+  change({ [name]: step });
 }
 
-function playOrPause() {
-  if (playTimer) return goTo(view.step);
-  if (view.step === view.steps) goTo(0);
+function playOrPause(name) {
+  if (playing === name) {
+    announce(`Paused at step ${view[name]}.`);
+    return goTo(view[name], name);
+  }
+  stop();
+  if (view[name] === lastStep(name)) change({ [name]: 0 });
+  playing = name;
+  announce(`Playing, from step ${view[name]} of ${lastStep(name)}.`);
   playTimer = setTimeout(playOn, 300);
   change({});
 }
 
 // ---------------------------------------------------------------- mouse, touch and keyboard
 
-function onInput({ target: { name, type, value, checked } }) {
-  if (name === "step") return goTo(Number(value));
+// A finger that is going to scroll may touch a slider, which jumps there at once. So what it does
+// to a slider counts only when it has moved sideways or is lifted; if the page scrolls, it doesn't.
+let held; // { slider, x }
+
+function onTouchedSlider({ type, target, pointerType, clientX }) {
+  if (type === "pointerdown") {
+    const isSlider = pointerType === "touch" && target.matches?.("input[type=range]");
+    held = isSlider ? { slider: target, x: clientX } : undefined;
+  } else if (held && type === "pointercancel") {
+    held = undefined;
+    showControls(); // puts the slider back
+  } else if (held && (type === "pointerup" || Math.abs(clientX - held.x) > 8)) {
+    const { slider } = held;
+    held = undefined;
+    if (Number(slider.value) !== view[slider.name]) onInput({ target: slider });
+  }
+}
+
+function onInput({ target }) {
+  const { name, type, value, checked } = target;
+  if (target === held?.slider) return;
+  usePlace(target);
+  if (name === "step" || name === "both") return goTo(Number(value), name);
   if (!Object.hasOwn(VIEW, name) || value === "") return;
-  const values = { [name]: Number(value) };
+  const values = { [name]: toNumber(value) };
   if (type === "checkbox") values[name] = checked ? USUAL_WEIGHT : 0;
   if (name === "steps") values.step = Math.round((view.step / view.steps) * value); // the same t
   let said = "";
@@ -519,7 +848,7 @@ function onInput({ target: { name, type, value, checked } }) {
   if (!TURNS.some(({ key }) => ({ ...view, ...values })[key])) {
     said = "One turn must stay possible.";
   }
-  if (name === "exact" || said) byId("switched").textContent = said;
+  if (name === "exact" || said) write(byId("switched"), said);
   change(isGood({ ...view, ...values }) ? values : {}); // {}: put the control back
 }
 
@@ -529,30 +858,32 @@ function onKey(event) {
   const target = event.target instanceof Element ? event.target : document.body; // not the document
   const [dx, dy] = ARROWS[key] ?? [0, 0];
   const point = target.dataset.point;
+  const name = target.closest("#both") ? "both" : "step";
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (point !== undefined && (dx || dy)) {
-    movePoint(point, view[`${point}x`] + C.PIXEL * dx, view[`${point}y`] + C.PIXEL * dy);
-  } else if (target.matches("input:not([name=step])")) return; // they have their own keys
-  else if (key === " " && !target.matches("button, a, summary")) playOrPause();
-  else if (dx) goTo(view.step + dx);
+  if (point !== undefined && (dx || dy)) stepPoint(point, dx, dy);
+  else if (target.matches("input:not([name=step]):not([name=both])")) return; // their own keys
+  else if (key === " " && !target.matches("button, a, summary")) playOrPause(name);
+  else if (dx) goTo(view[name] + dx, name);
   else return;
+  usePlace(target);
   event.preventDefault();
 }
 
 /** Move a point to where the pointer is. A mouse drags from anywhere, and the point in the latent
  * plane follows it anyway. A finger drags by the handle only, or taps: elsewhere it scrolls. */
-function onPointer({ target, type, pointerId, pointerType, clientX, clientY }) {
+function onPointer({ target, type, button, pointerId, pointerType, clientX, clientY }) {
   const element = target.closest?.("[data-point]"); // the document has no closest
   if (!element) return;
   const point = element.dataset.point;
   const isMouse = pointerType === "mouse";
-  if (type === "pointerdown" && (isMouse || target.matches(".handle"))) {
+  if (type === "pointerdown" && button === 0 && (isMouse || target.matches(".handle"))) {
     element.setPointerCapture(pointerId);
   }
   const follows = type === "click" || (point === "p" && isMouse);
   if (!follows && !element.hasPointerCapture(pointerId)) return;
   const edge = point === "p" ? PLANE : EDGE;
   const box = element.getBoundingClientRect();
+  usePlace(element);
   movePoint(point, edge * ((2 * (clientX - box.left)) / box.width - 1),
     edge * (1 - (2 * (clientY - box.top)) / box.height));
 }
@@ -562,24 +893,78 @@ function onPointer({ target, type, pointerId, pointerType, clientX, clientY }) {
 const anySeed = () => Math.floor(1000 * Math.random());
 
 function makePictures() {
+  const meeting = FRAMES.find((i) => meetingTurns(possibleTurns(DEFAULT), i).length);
   for (const strip of all(".strip")) {
-    const given = strip.matches("#states, #means");
-    strip.innerHTML = (given ? [0, ...FRAMES] : FRAMES).map((i) => given
-      ? `<button aria-label="frame ${i}"><span class="frame"></span>${i || "0, given"}</button>`
-      : `<div><span class="frame"></span>${i}</div>`).join("");
+    const isButton = strip.matches("#states, #means");
+    const withFirst = isButton || strip.matches("#mean100, #mean2");
+    const frames = withFirst ? [0, ...FRAMES] : FRAMES;
+    strip.innerHTML = frames.map((i) => {
+      const inside = `<span class="frame"></span>
+        <span class="number" aria-hidden="true">${i || "0, given"}</span>`;
+      if (isButton) return `<button aria-label="frame ${i}">${inside}</button>`;
+      const isMarked = i === meeting && strip.closest("#comparison");
+      return `<div class="${isMarked ? "meeting" : ""}">${inside}</div>`;
+    }).join("");
     strip.querySelectorAll("button").forEach((button, i) =>
-      button.addEventListener("click", () => change({ frame: view.frame === i ? 0 : i })));
+      button.addEventListener("click", () => change({ frame: view.frame === i ? -1 : i })));
   }
-  for (const picture of all(".frame")) {
-    picture.innerHTML = `<canvas width="${C.FRAME_SIZE}" height="${C.FRAME_SIZE}"></canvas>
+  for (const frame of all(".frame")) {
+    frame.innerHTML = `<canvas width="${C.FRAME_SIZE}" height="${C.FRAME_SIZE}"></canvas>
       <svg viewBox="${-EDGE} ${-EDGE} ${2 * EDGE} ${2 * EDGE}"></svg>`;
   }
-  for (const picture of all("[data-point]")) {
-    picture.insertAdjacentHTML("beforeend", `<span class="handle"></span>`);
+  for (const point of all("[data-point]")) {
+    const [, lowest, highest] = VIEW[`${point.dataset.point}x`];
+    point.setAttribute("aria-valuemin", lowest);
+    point.setAttribute("aria-valuemax", highest);
+    point.insertAdjacentHTML("beforeend", `<span class="handle"></span>`);
   }
 }
 
+function listen() {
+  const onClick = (id, act) => byId(id).addEventListener("click", act);
+  const stepBy = (by) => () => {
+    goTo(view.step + by);
+    const sample = goOn(sampleOf("player", view), view.step);
+    announce(`Step ${view.step}, ${verdict(sample, view.step)}.`);
+  };
+  onClick("play", () => playOrPause("step"));
+  onClick("playBoth", () => playOrPause("both"));
+  onClick("back", stepBy(-1));
+  onClick("next", stepBy(1));
+  onClick("newNoise", () => change({ seed: anySeed() }));
+  onClick("freshNoise", () => change({ fresh: anySeed() }));
+  onClick("toPlane", () => {
+    byId("pointer").focus();
+    change({ d: 2 });
+  });
+  byId("parts").firstElementChild.addEventListener("click", (event) => {
+    event.preventDefault(); // showControls() opens and closes them, as the view says
+    change({ parts: 1 - view.parts });
+  });
+  addEventListener("click", ({ target }) => {
+    if (target.matches?.("button, button *, summary")) usePlace(target);
+  });
+  addEventListener("input", onInput);
+  addEventListener("change", ({ target: { type, name }, target }) => {
+    if (type === "number") target.value = view[name]; // what wasn't allowed goes
+  });
+  addEventListener("keydown", onKey);
+  for (const type of ["pointerdown", "pointermove", "pointerup", "pointercancel"]) {
+    addEventListener(type, onTouchedSlider);
+  }
+  for (const type of ["pointerdown", "pointermove", "click"]) addEventListener(type, onPointer);
+  addEventListener("click", followLink);
+  // what was done last isn't lost if the page is loaded again
+  for (const type of ["click", "change", "pointerup", "keyup"]) {
+    addEventListener(type, writeAddress);
+  }
+  // writeAddress() may have changed the address again before this event arrives
+  addEventListener("hashchange", ({ newURL }) => openView(new URL(newURL).hash));
+}
+
 async function start() {
+  byId("note").hidden = false;
+  write(byId("note"), "Unpacking the networks \u2026");
   for (const [d, packed] of Object.entries(NETWORKS)) {
     const weights = await unpack(packed);
     const space = new LatentSpace(new Autoencoder(weights), weights.mean.data, weights.std.data);
@@ -587,34 +972,11 @@ async function start() {
   }
   makeTurnControls();
   makePictures();
-  byId("play").addEventListener("click", playOrPause);
-  byId("back").addEventListener("click", () => goTo(view.step - 1));
-  byId("next").addEventListener("click", () => goTo(view.step + 1));
-  byId("newNoise").addEventListener("click", () => change({ seed: anySeed() }));
-  byId("toPlane").addEventListener("click", () => {
-    view.d = 2;
-    drawPlane(); // now, so that it can have the focus, which the button loses
-    byId("pointer").focus();
-    change({});
-  });
-  byId("freshNoise").addEventListener("click", () => change({ fresh: anySeed() }));
-  byId("parts").firstElementChild.addEventListener("click", (event) => {
-    event.preventDefault(); // drawParts() opens and closes them, as the view says
-    change({ parts: 1 - view.parts });
-  });
-  addEventListener("input", onInput);
-  addEventListener("change", ({ target: { type, name }, target }) => {
-    if (type === "number") target.value = view[name]; // what wasn't allowed goes
-  });
-  addEventListener("keydown", onKey);
-  for (const type of ["pointerdown", "pointermove", "click"]) addEventListener(type, onPointer);
-  addEventListener("click", followLink);
-  // writeAddress() may have changed the address again before this event arrives
-  addEventListener("hashchange", ({ newURL }) => openView(new URL(newURL).hash));
-  readAddress(location.hash);
-  for (const drawing of DRAWINGS) drawing();
+  listen();
   document.querySelector("main").hidden = false;
-  await encodeGrid();
+  if (location.hash) openView(location.hash, "auto");
+  else readAddress("");
+  setInterval(playLoop, 300);
 }
 
 start().catch((error) => {

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from torch import Tensor
+from torch import Tensor, nn
 
 from analyze import ORANGE, find_blobs
 from data import (
@@ -29,7 +29,7 @@ from data import (
     render,
     tile,
 )
-from flow import FlowNetwork, LatentSpace, possible_futures
+from flow import LatentSpace, possible_futures
 from sample import Flow, exact_flow, learned_flow
 
 # The frames in which the two directions differ: all but frame 0, which is given, and frame 4.
@@ -51,6 +51,7 @@ STREAMS = {
     "flatness": 10,
     "benchmark": 11,
     "branches": 13,
+    "codes": 14,
 }
 
 
@@ -158,7 +159,7 @@ def draw_marked(plot: Axes, frames: np.ndarray, places: np.ndarray) -> None:
 
 
 def both_flows(
-    network: FlowNetwork, space: LatentSpace, given_centers: np.ndarray
+    network: nn.Module, space: LatentSpace, given_centers: np.ndarray
 ) -> dict[str, Flow]:
     """The "learned" and the "exact" flow of videos whose given frames have their squares at
     given_centers (n, given_frames, 2)."""

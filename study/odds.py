@@ -6,7 +6,8 @@ Two videos can follow frame 0. The exact flow knows how probable each is, at eve
 sampling. Does the learned one? That it does at all is no finding. Squared error is least for the
 posterior mean, and the weights in that mean are the odds, at every d: so a network that can
 represent it learns them. And ours is built for it: it predicts z, and multiplies by what it knows
-of frame 0, as the formula does. What can be asked is how close it comes, and where it fails.
+of frame 0, as the formula does. What can be asked is how close it comes, where it fails, and what
+becomes of it with another network, which is study/velocities.py's part.
 
 Measures: |q - exact|, where q is the share of counter-clockwise in the posterior mean; how often
 the finished video has the turn that the exact flow gives it; the time when half a bit of doubt is
@@ -30,7 +31,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, nn
 
 from analyze import BLUE, GREEN, GREY, ORANGE, RECIPES, SweepSettings
 from data import distinct_turns, new_figure, possible_orbits, random_first_centers, random_stream
@@ -38,6 +39,7 @@ from flow import (
     FlowNetwork,
     FlowSettings,
     LatentSpace,
+    loss_by_time,
     possible_futures,
     posterior,
     speciation_time,
@@ -56,16 +58,18 @@ from study.question import (
     Key,
     Numbers,
     Pictures,
+    by_path,
     command,
     deviation,
     markdown_table,
     measured,
+    name_of,
     paired,
     percent,
     spread,
 )
+from study.velocities import DIMS, RivalSettings, rival_cases, rivals_texts, trained_rival
 
-DIMS = (2, 8, 100)
 FOUR = (1, -1, 2, -2)
 FOUR_UNEVEN = (1, 1, 1, 1, -1, -1, 2, -2)  # 50, 25, 12.5 and 12.5 %
 STEPS = 50  # of the sampler
@@ -78,7 +82,7 @@ CLIP = 1e-3  # shares are kept this far from 0 and 1, so that no video costs mor
 
 
 @torch.no_grad()
-def distance_of_q(network: FlowNetwork, space: LatentSpace) -> dict[str, float]:
+def distance_of_q(network: nn.Module, space: LatentSpace) -> dict[str, float]:
     """On 1000 true videos with noise added, at times that are uniform up to twice t_S (at most
     0.9), where the direction is being decided; radius above MIN_RADIUS.
 
@@ -117,7 +121,7 @@ def bits(p_ccw: Tensor, is_ccw: Tensor) -> float:
     return -torch.where(is_ccw, p, 1 - p).log2().mean().item()
 
 
-def halfway(times: Sequence[float] | np.ndarray, values: Sequence[float]) -> float:
+def time_below_half(times: Sequence[float] | np.ndarray, values: Sequence[float]) -> float:
     """The first time at which the curve is below 1/2, interpolated; 1, the end, if never."""
     below = int(np.argmax(np.array(values) < 0.5))
     if values[below] >= 0.5:
@@ -144,7 +148,7 @@ def time_of_half_a_bit(network: FlowNetwork, space: LatentSpace) -> dict[str, fl
         doubt["learned"].append(bits(q, is_ccw))
         doubt["exact"].append(bits(exact, is_ccw))
     t_s = speciation_time(videos.futures).mean().item()
-    return {name: halfway(TIMES, curve) for name, curve in doubt.items()} | {"t_S": t_s}
+    return {name: time_below_half(TIMES, curve) for name, curve in doubt.items()} | {"t_S": t_s}
 
 
 # ---------------------------------------------------------------------------------------------
@@ -187,7 +191,7 @@ def distance_by_chance(probability: np.ndarray, n: int, rng: np.random.Generator
 
 @torch.no_grad()
 def sampled(
-    network: FlowNetwork, space: LatentSpace, n: int
+    network: nn.Module, space: LatentSpace, n: int
 ) -> tuple[np.ndarray, Tensor, dict[str, Tensor]]:
     """The given centres of n videos (n, 1, 2), the noise that they begin with (n, D), and what the
     "learned" and the "exact" flow make of it, (n, D) each."""
@@ -199,7 +203,7 @@ def sampled(
     return given_centers, noise, ends
 
 
-def outcomes(network: FlowNetwork, space: LatentSpace, n: int = 400) -> dict[str, Any]:
+def outcomes(network: nn.Module, space: LatentSpace, n: int = 400) -> dict[str, Any]:
     """n videos of each flow, from the same first frames and noise.
 
     Returns:
@@ -320,9 +324,20 @@ def measure_four(settings: FlowSettings) -> dict[str, Any]:
     return outcomes(*trained_flow(settings))
 
 
+def measure_rival(settings: RivalSettings) -> dict[str, Any]:
+    """Of a network in the place of ours: the distance of q, the mean excess, the share right."""
+    network, space = trained_rival(settings)
+    return {
+        "distance of q": distance_of_q(network, space),
+        "excess": {"learned": np.mean(loss_by_time(network, space)["excess"])},
+        "right": outcomes(network, space)["right"],
+    }
+
+
 def analysis(settings: SweepSettings) -> tuple[Numbers, Pictures]:
     """Two even futures for each recipe, latent scale and length of training; and at d = 2 and 100
-    two uneven and four even ones. (Four uneven ones at d = 100 only, where the coin fails, too.)"""
+    two uneven and four even ones. (Four uneven ones at d = 100 only, where the coin fails, too.)
+    And other networks in the place of ours."""
     two: dict[tuple[Key, ...], list[Any]] = {}
     coin: dict[tuple[Key, ...], list[Any]] = {}
     four: dict[tuple[Key, ...], list[Any]] = {}
@@ -339,7 +354,7 @@ def analysis(settings: SweepSettings) -> tuple[Numbers, Pictures]:
     numbers: Numbers = {}
     for function, cases in ((measure_two, two), (measure_loaded_coin, coin), (measure_four, four)):
         numbers |= measured(function, cases, settings.dask)[0]
-    return numbers, {}
+    return numbers | measured(measure_rival, rival_cases(settings), settings.dask)[0], {}
 
 
 # ---------------------------------------------------------------------------------------------
@@ -443,6 +458,10 @@ def in_percent(shares: np.ndarray) -> str:
 
 
 FORMS = {"same turn": percent, "right": percent, "counter-clockwise": in_percent}
+DIFFERENCES = {  # of the loaded coin, paired by seed
+    "learned minus exact": ("learned", "exact"),
+    "own odds minus learned": ("own odds", "learned"),
+}
 # The rows of the table: what is measured, the case, the result; in it the null, exact, and learned
 ROWS = (
     ("q, distance from the exact odds", "ours", "distance of q", "one half", "", "learned"),
@@ -471,25 +490,23 @@ ROWS = (
 
 
 def texts(numbers: Numbers) -> dict[str, str]:
-    """Each number, the table of ROWS, and some differences, paired by seed, in points."""
-    told: dict[str, str] = {}
-    for case, dims in numbers.items():
-        for dim, results in dims.items():
-            for result, values in results.items():
-                for name, seeds in values.items():
-                    told[f"{case}, d = {dim}: {result}, {name}"] = FORMS.get(
-                        result, to_thousandths
-                    )(seeds)
+    """Each number by its name_of(), the table of ROWS, the DIFFERENCES in points; and the other
+    networks."""
+    told = {
+        name_of(*keys): FORMS.get(keys[-2], to_thousandths)(seeds)
+        for keys, seeds in by_path(numbers).items()
+    }
     rows = []
     for row, case, result, *names in ROWS:
-        keys = [f"{case}, d = {dim}: {result}, {name}" for dim in (2, 100) for name in names]
-        rows.append([row, *(told.get(key, "–") for key in keys)])
+        cells = [name_of(case, dim, result, name) for dim in (2, 100) for name in names]
+        rows.append([row, *(told.get(cell, "–") for cell in cells)])
     columns = [f"d = {d}: {column}" for d in (2, 100) for column in ("null", "exact", "learned")]
     told["table"] = markdown_table(["measured", *columns], rows)
+    told |= rivals_texts(numbers, told)
     for dim, results in numbers["loaded coin"].items():
         ccw = {name: 100 * shares for name, shares in results["counter-clockwise"].items()}
-        for a, b in (("learned", "exact"), ("own odds", "learned"), ("exact odds", "cut off")):
-            told[f"d = {dim}: {a} minus {b}"] = paired(ccw[a], ccw[b], "%+.1f") + " points"
+        for name, (a, b) in DIFFERENCES.items():
+            told[name_of("loaded coin", dim, name)] = paired(ccw[a], ccw[b], "%+.1f") + " points"
     return told
 
 

@@ -168,6 +168,11 @@ def extra_squares(middle: np.ndarray, taken: np.ndarray, other: np.ndarray) -> d
     }
 
 
+def light_of(frames: np.ndarray, places: np.ndarray) -> float:
+    """The mean brightness of frames (f, 51, 51) at places (f, k, 2), k in each of them."""
+    return float(light_at(frames[None], render(places)[None]).mean())
+
+
 def light(
     middle: np.ndarray, taken: np.ndarray, other: np.ndarray, frames: list[int]
 ) -> dict[str, Any]:
@@ -181,23 +186,21 @@ def light(
     circles overlap: 72 are about ten independent ones.)
     """
 
-    def at(frames: list[int], places: np.ndarray) -> float:
-        """At places (f, k, 2), k in each of these frames."""
-        return float(light_at(middle[None, frames], render(places)[None]).mean())
-
     turned_lights = []
     for degrees in range(0, 360, 5):
         places = turned(other, degrees)
         cosine = (places * taken).sum(1) / (taken**2).sum(1)  # of the angle between the two
         clear = [frame for frame in frames if cosine[frame] < np.cos(np.radians(45)) + 1e-9]
         if clear:
-            turned_lights.append(at(clear, places[clear][:, None]))
+            turned_lights.append(light_of(middle[clear], places[clear][:, None]))
     as_much = np.array(turned_lights) >= turned_lights[0] - 1e-9
     controls = control_places(taken[:1])[0]  # (6, 6, 2), of FRAMES
     return {
         "at the other place": turned_lights[0],
-        "at the controls": at(frames, controls[[FRAMES.index(frame) for frame in frames]]),
-        "at the taken place": at(frames, taken[frames][:, None]),
+        "at the controls": light_of(
+            middle[frames], controls[[FRAMES.index(frame) for frame in frames]]
+        ),
+        "at the taken place": light_of(middle[frames], taken[frames][:, None]),
         "turned circles with as much": as_much.sum(),
         "circles": len(turned_lights),
     }
@@ -224,39 +227,71 @@ def ghosts(end: np.ndarray, taken: np.ndarray) -> float:
     return float(((end * away).sum((1, 2)) / end.sum((1, 2)).clip(1e-6)).mean())
 
 
+def directions(end: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The taken and the other places, (8, 2) both, of a video that is finished, (8, 51, 51): of
+    both orbits that begin where frame 0 has its square the taken one is nearer. And how far from it
+    the squares of frames 1 to 7 are, in pixels, (7,)."""
+    both = possible_orbits(centers_of_light(end[:1]))  # (1, 2, 8, 2)
+    nearest, distance = nearest_orbits(end[None, 1:], both[:, :, 1:])
+    return both[0, nearest[0]], both[0, 1 - nearest[0]], distance[0]
+
+
+def measure_sample(start: np.ndarray, middle: np.ndarray, end: np.ndarray) -> dict[str, Any]:
+    """What can be compared between a video of the post and many samples: a video at steps 0, 20 and
+    50, each (8, 51, 51), stretched.
+
+    Returns:
+        "squares": step -> how many each of the frames 1 to 7 shows, (7,).
+        "px off": how far the finished squares are from the nearer orbit, the median.
+        "at the taken place": step 20 -> how many of frames 1-3, 5-7 have a square nearer than
+            TOLERANCE to it. "light": of all six and of each of GROUPS that "at the other place".
+        "extra pixels": as states.py measures them in samples. "likeness": the correlation of the
+            pixels of step 20 with step 0, of the same frame and of other frames.
+        "ghosts": ghosts() of the finished frames.
+    """
+    taken, other, distance = directions(end)
+    steps = dict(zip(map(str, STEPS), (start, middle, end), strict=True))
+    pixels = extra_pixels(start[None, 1:], middle[None, 1:], taken[None])
+    likeness, same = correlations(middle[1:], start[1:]), np.eye(NUM_FRAMES - 1, dtype=bool)
+    groups = {"all six": FRAMES} | {name: list(frames) for name, frames in GROUPS.items()}
+    return {
+        "squares": {step: count_blobs(frames[1:]) for step, frames in steps.items()},
+        "px off": np.median(distance),
+        "at the taken place": {
+            "20": blobs_at(middle[None, FRAMES], taken[None, FRAMES, None]).sum()
+        },
+        "light": {
+            name: {"at the other place": light_of(middle[frames], other[frames][:, None])}
+            for name, frames in groups.items()
+        },
+        "extra pixels": {name: value[0] for name, value in pixels.items()},
+        "likeness": {"at step 0": likeness[same].mean(), "in other frames": likeness[~same].mean()},
+        "ghosts": ghosts(end[1:], taken[1:]),
+    }
+
+
 def measure_video(start: np.ndarray, middle: np.ndarray, end: np.ndarray) -> dict[str, Any]:
     """Count and place the squares of one video, which is given at steps 0, 20 and 50, each (8, 51,
     51), and say what of step 20 was there at step 0 already.
 
     Returns:
-        "squares": step -> how many each of the frames 1 to 7 shows, (7,); "blobs": step -> the
-            outlines() of each of the eight frames.
-        "px off": how far the finished squares are from the nearer orbit, the median.
+        measure_sample(), and besides:
+        "blobs": step -> the outlines() of each of the eight frames.
         "at the taken place", "at the other place", "at a control": how many of frames 1-3, 5-7 have
             a square nearer than TOLERANCE to it; step -> how many of six. (At step 50 the taken
             place is the positive control of this tolerance.)
         "extra squares": extra_squares(). "light": light() of all six frames and of each of
             GROUPS.
-        "extra pixels": as states.py measures them in samples. "likeness": the correlation of the
-            pixels of step 20 with step 0, of the same frame and of other frames.
-        "ghosts": ghosts() of the finished frames.
     """
-    both = possible_orbits(centers_of_light(end[:1]))  # (1, 2, 8, 2)
-    nearest, distance = nearest_orbits(end[None, 1:], both[:, :, 1:])
-    taken, other = both[0, nearest[0]], both[0, 1 - nearest[0]]  # (8, 2)
+    taken, other, _ = directions(end)
     steps = dict(zip(map(str, STEPS), (start, middle, end), strict=True))
-
     places = np.stack([taken[FRAMES], other[FRAMES]], axis=1)  # (6, 2, 2)
     places = np.concatenate([places, control_places(taken[:1])[0]], axis=1)  # (6, 8, 2)
     found = {
         step: blobs_at(frames[None, FRAMES], places[None])[0] for step, frames in steps.items()
     }
-    pixels = extra_pixels(start[None, 1:], middle[None, 1:], taken[None])
-    likeness, same = correlations(middle[1:], start[1:]), np.eye(NUM_FRAMES - 1, dtype=bool)
-    return {
-        "squares": {step: count_blobs(frames[1:]) for step, frames in steps.items()},
+    return measure_sample(start, middle, end) | {
         "blobs": {step: [outlines(frame) for frame in frames] for step, frames in steps.items()},
-        "px off": np.median(distance),
         "at the taken place": {step: found[step][:, 0].sum() for step in steps},
         "at the other place": {step: found[step][:, 1].sum() for step in steps},
         "at a control": {step: found[step][:, 2:].mean(1).sum() for step in steps},
@@ -265,9 +300,6 @@ def measure_video(start: np.ndarray, middle: np.ndarray, end: np.ndarray) -> dic
             "all six": light(middle, taken, other, FRAMES),
             **{name: light(middle, taken, other, list(frames)) for name, frames in GROUPS.items()},
         },
-        "extra pixels": {name: value[0] for name, value in pixels.items()},
-        "likeness": {"at step 0": likeness[same].mean(), "in other frames": likeness[~same].mean()},
-        "ghosts": ghosts(end[1:], taken[1:]),
     }
 
 

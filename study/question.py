@@ -102,6 +102,23 @@ def measured(
     return numbers, pictures
 
 
+def by_path(numbers: Numbers) -> dict[tuple[str, ...], np.ndarray]:
+    """The arrays at the bottom of numbers, each by the keys that lead to it."""
+    arrays: dict[tuple[str, ...], np.ndarray] = {}
+    for key, value in numbers.items():
+        if isinstance(value, dict):
+            arrays |= {(key, *path): array for path, array in by_path(value).items()}
+        else:
+            arrays[(key,)] = value
+    return arrays
+
+
+def name_of(*path: Key) -> str:
+    """The name that a page has for the number at the end of this path of keys, such as
+    "ours / 100 / right / learned". So each part of it stands in the code as it is."""
+    return " / ".join(str(key) for key in path)
+
+
 def write_numbers(
     folder: Path, name: str, numbers: Numbers, pictures: Pictures, minutes: float
 ) -> None:

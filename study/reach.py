@@ -14,6 +14,7 @@ the snapping isn't their clean-up.
 Null: the nearest trained circle, the best answer of a flow that only knows its videos.
 Controls: the code of d = 2 written with 100 numbers; d = 100 with two hidden layers; the plain
 recipe; the right latents, decoded, which show what the decoders can do.
+Why? study/codes.py takes decoders away altogether, and makes the codes by hand.
 Refuted is "the code decides, not the number of numbers" if the lifted code does as d = 100 does,
 and "coordinates go further outwards" if d = 100, with or without two layers, is as near, snapped.
 
@@ -31,12 +32,27 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from analyze import BLUE, GREEN, GREY, ORANGE, RECIPES, RED, SweepSettings
+from analyze import BLUE, GREEN, GREY, ORANGE, RED, SweepSettings
 from autoencoder import LEAK, Autoencoder, trained_autoencoder
-from data import PIXEL, grid_centers, new_figure, possible_orbits, random_stream
+from data import PIXEL, new_figure, possible_orbits
 from flow import FlowNetwork, FlowSettings, LatentSpace, latent_space, train_flow, trained_flow
-from sample import centers_of_light, is_right, learned_flow, random_noise, sample
-from study.measures import study_stream
+from sample import centers_of_light, is_right
+from study import codes
+from study.codes import (
+    COORDINATES,
+    FAMILIES,
+    FLAT,
+    LEARNED,
+    LIFTED,
+    STARTS,
+    UNSEEN,
+    Code,
+    Snapping,
+    errors,
+    lifting_matrix,
+    sampled,
+)
+from study.measures import SKY, study_stream
 from study.question import (
     Key,
     Numbers,
@@ -49,24 +65,11 @@ from study.question import (
     percent,
     spread,
 )
+from study.seen import PURPLE
 
-# The radii that are left out of the training; all circles have 0.2 to 0.8
-UNSEEN = {"outwards": (0.5, 0.8), "inwards": (0.2, 0.5), "gap": (0.4, 0.6)}
-# The circles that are tested, and how many first frames on each
+# The circles that are tested
 RADII = np.array([0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75])
-STARTS = 24
-GRID = 161  # squares along each side of the grid of codes: a quarter of a pixel apart
 
-Code = tuple[str, int]  # recipe and d
-CODES: dict[Code, dict[str, Any]] = {
-    ("ours", 2): {"embed_dim": 2},
-    ("ours", 8): {"embed_dim": 8},
-    ("ours", 100): {"embed_dim": 100},
-    ("two hidden", 100): {"embed_dim": 100, "hidden_layers": 2},
-    ("plain", 2): {"embed_dim": 2, **RECIPES["plain"]},
-    ("plain", 100): {"embed_dim": 100, **RECIPES["plain"]},
-}
-LIFTED: Code = ("lifted", 100)
 PLAIN_2: Code = ("plain", 2)  # whose plane is torn
 # Outwards go all of them and the lifted one; to save time, elsewhere only these
 ELSEWHERE: dict[str, list[Code]] = {
@@ -87,15 +90,6 @@ def bright_middles(frames: np.ndarray) -> np.ndarray:
     return centers_of_light(clipped - clipped.max((-2, -1), keepdims=True) / 2)
 
 
-def errors(found: np.ndarray, first_centers: np.ndarray) -> np.ndarray:
-    """How far off squares found at (n, 7, 2) in frames 1 to 7 are, in pixels (n, 7), after frames 0
-    with squares at (n, 2). A video is compared with the direction that it is nearer to."""
-    both = possible_orbits(first_centers)[:, :, 1:]  # (n, 2, 7, 2)
-    distance = np.linalg.norm(found[:, None] - both, axis=-1) / PIXEL  # (n, 2, 7)
-    taken = distance.mean(2).argmin(1)
-    return distance[np.arange(len(found)), taken]
-
-
 def null(radii: np.ndarray, unseen: str) -> np.ndarray:
     """The error in pixels of an answer on the nearest circle that was trained: radii (n,) -> (n,),
     0 for those that were trained. All places of a circle turn alike, so it is the same in each
@@ -105,26 +99,6 @@ def null(radii: np.ndarray, unseen: str) -> np.ndarray:
     edges = [edge for edge in (low, high) if edge not in everything]
     distance = np.abs(radii[:, None] - edges).min(1)
     return np.where((low <= radii) & (radii <= high), distance, 0) / PIXEL
-
-
-# ---------------------------------------------------------------------------------------------
-# Snapping
-
-
-class Snapping:
-    """The codes of a grid of squares in a latent space, to look up which is nearest."""
-
-    def __init__(self, space: LatentSpace) -> None:
-        grid = grid_centers(space.settings.center_range, GRID)
-        self.centers = grid.reshape(-1, 2)
-        self.codes = torch.cat([space.encode(row[None])[0] for row in grid])  # (161 * 161, d)
-
-    def nearest(self, latents: Tensor) -> np.ndarray:
-        """The centres (n, frames, 2) of the squares whose codes are nearest to latents (n, frames *
-        d). No decoder takes part: what is found is where the square of this code is."""
-        each = latents.reshape(-1, self.codes.shape[1])
-        index = torch.cat([torch.cdist(some, self.codes).argmin(1) for some in each.split(256)])
-        return self.centers[index.numpy()].reshape(len(latents), -1, 2)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -156,12 +130,6 @@ class Lifted(Autoencoder):
         return self.space.autoencoder.decode(own, leak)
 
 
-def lifting_matrix(rows: int, columns: int, rng: np.random.Generator) -> Tensor:
-    """A random matrix (rows, columns) with orthonormal rows."""
-    q, _ = np.linalg.qr(rng.standard_normal((columns, rows)))
-    return torch.from_numpy(q.T.astype(np.float32))
-
-
 def lifted_autoencoder(settings: FlowSettings) -> Lifted:
     """The code of d = 2, lifted to the dimension of these settings."""
     flat = replace(settings, embed_dim=2)
@@ -189,11 +157,7 @@ def carried(network: FlowNetwork, space: LatentSpace, starts: int = STARTS) -> d
         by_radius() of what is "decoded" and "snapped"; and of the "answer", the right latents
         (counter-clockwise), decoded.
     """
-    rng = random_stream(space.settings.seed, "counting")
-    angle = np.radians(rng.uniform(0, 360, (len(RADII), starts)))
-    first = (RADII[:, None, None] * np.stack([np.cos(angle), np.sin(angle)], -1)).reshape(-1, 2)
-    flow = learned_flow(network, space, first[:, None])
-    finished = sample(flow, random_noise(space, len(first), rng)).states[-1]
+    first, finished = sampled(network, space, RADII, starts)
     answer = space.encode(possible_orbits(first)[:, 0, 1:])
 
     def decoded(latents: Tensor) -> np.ndarray:
@@ -219,16 +183,18 @@ def measure_lifted(settings: FlowSettings) -> dict[str, Any]:
 
 
 def analysis(settings: SweepSettings) -> tuple[Numbers, Pictures]:
-    """Recipe -> d -> "outwards", "inwards" or "gap" -> what carried() gives."""
+    """Recipe -> d -> "outwards", "inwards" or "gap" -> what carried() gives; and the numbers of
+    "codes made by hand"."""
     cases: dict[tuple[Key, ...], list[Any]] = {
-        (*code, unseen): settings.flows(unseen_radii=radii, **CODES[code])
+        (*code, unseen): settings.flows(unseen_radii=radii, **LEARNED[code])
         for unseen, radii in UNSEEN.items()
-        for code in ELSEWHERE.get(unseen, CODES)
+        for code in ELSEWHERE.get(unseen, LEARNED)
     }
     lifted = settings.flows(unseen_radii=UNSEEN["outwards"], embed_dim=LIFTED[1])
     numbers, _ = measured(measure_code, cases, settings.dask)
     more, _ = measured(measure_lifted, {(*LIFTED, "outwards"): lifted}, settings.dask)
-    return numbers | more, {}
+    by_hand = {"codes made by hand": codes.analysis(settings)}
+    return numbers | more | by_hand, {}
 
 
 def kept(numbers: Numbers, code: Code, unseen: str, readout: str, kind: str = "px") -> np.ndarray:
@@ -262,6 +228,19 @@ LOOKS: dict[Code, dict[str, Any]] = {
     ("plain", 2): {"color": GREEN, "ls": ":"},
     ("plain", 100): {"color": BLUE, "ls": ":"},
 }
+FAMILY_LOOKS: dict[str, dict[str, Any]] = {
+    "waves": {"color": SKY, "marker": "o"},
+    "place cells": {"color": PURPLE, "marker": "s"},
+    "pointed cells": {"color": GREY, "marker": "^"},
+}
+SHORT_NAMES: dict[Code, str] = {  # of the learned codes, beside their stars
+    ("ours", 2): "2",
+    ("ours", 8): "8",
+    ("ours", 100): "100",
+    ("two hidden", 100): "two hidden",
+    ("plain", 2): "plain 2",
+    ("plain", 100): "plain 100",
+}
 NULL = "null: the nearest trained circle"
 
 
@@ -282,29 +261,49 @@ def draw_errors(plot: Axes, numbers: Numbers, unseen: str, readout: str) -> None
     plot.plot(radii, null(radii, unseen), color="black", lw=1, ls="-.", label=NULL)
     for band in ((0.2, low), (high, 0.8)):
         plot.axvspan(*band, color=GREY, alpha=0.2, lw=0)
-    plot.set(xlabel="radius of the circle (grey: trained)", ylim=(0, 5))
+    plot.set(xlabel="radius (grey: trained)", ylim=(0, 5))
+
+
+def draw_codes(plot: Axes, numbers: Numbers) -> None:
+    """Reach over length, of codes made by hand and of learned ones, and the line from one to the
+    other. Bars are one standard deviation over the seeds."""
+    for family, look in FAMILY_LOOKS.items():
+        lengths, reaches = codes.means(numbers, FAMILIES[family])
+        bars = [deviation(codes.kept(numbers, code, "reach")) for code in FAMILIES[family]]
+        plot.errorbar(lengths, reaches, bars, ls="", ms=5, elinewidth=1, label=family, **look)
+    others = {"warped": [*FLAT][1:], "lifted": [LIFTED], "coordinates": [COORDINATES]}
+    for (name, some), marker in zip(others.items(), "xDo", strict=True):
+        plot.plot(*codes.means(numbers, some), marker, color="black", mfc="none", ms=4, label=name)
+    for code, name in SHORT_NAMES.items():
+        (length,), (reach,) = codes.means(numbers, [code])
+        color = LOOKS[code]["color"]
+        plot.plot(length, reach, "*", color=color, mec="black", mew=0.5, ms=10, zorder=3)
+        plot.annotate(name, (length, reach), (5, -8), textcoords="offset points", fontsize=8)
+    plot.plot([], [], "*", color="white", mec="black", ms=10, label="learned")
+    line, ends = codes.fitted_line(numbers, codes.BY_WIDTH), np.array([0.05, 0.5])
+    plot.plot(ends, line(ends), color="black", lw=1, label="line through the three families")
+    _, reaches = codes.means(numbers, codes.BY_WIDTH)
+    plot.axhline(reaches.mean(), color="black", lw=1, ls="--", label="null: their mean reach")
+    plot.set(xlabel="length of the code", ylabel="reach", xlim=(0.05, 0.56), ylim=(0, 0.3))
+    plot.set_title("outwards: codes made by hand", fontsize=10)
 
 
 def draw(numbers: Numbers, pictures: Pictures) -> Figure:
-    """The errors over the radius: outwards, decoded and snapped, and inwards, snapped."""
-    figure = new_figure(8.3, 4.4)
+    """The snapped errors over the radius, outwards and inwards; and the codes made by hand."""
+    figure = new_figure(8.3, 4.8)
     figure.suptitle("In our recipe d = 2 goes further outwards than d = 100, and less far inwards")
-    plots = figure.subplots(1, 3, sharey=True)
-    for plot, (unseen, readout, title) in zip(
-        plots,
-        (
-            ("outwards", "decoded", "outwards, as decoded"),
-            ("outwards", "snapped", "outwards, snapped"),
-            ("inwards", "snapped", "inwards, snapped"),
-        ),
-        strict=True,
-    ):
-        draw_errors(plot, numbers, unseen, readout)
-        plot.set_title(title, fontsize=10)
-        plot.set_xlim((0.2, 0.6) if unseen == "inwards" else (0.4, 0.75))
-    plots[0].set_ylabel("median error, pixels")
-    handles, labels = plots[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8)
+    left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1, 1.2))
+    for plot, unseen, radii in ((left, "outwards", (0.4, 0.75)), (middle, "inwards", (0.2, 0.6))):
+        draw_errors(plot, numbers, unseen, "snapped")
+        plot.set_title(f"{unseen}, snapped", fontsize=10)
+        plot.set_xlim(radii)
+    middle.sharey(left)
+    middle.tick_params(labelleft=False)
+    left.set_ylabel("median error, pixels")
+    draw_codes(right, numbers["codes made by hand"])
+    errors_told, codes_told = left.get_legend_handles_labels(), right.get_legend_handles_labels()
+    figure.legend(*errors_told, loc="outside lower left", ncols=2, fontsize=8)
+    figure.legend(*codes_told, loc="outside lower right", ncols=2, fontsize=8)
     return figure
 
 
@@ -391,7 +390,7 @@ def texts(numbers: Numbers) -> dict[str, str]:
     result["the right latents, decoded, at most"] = f"{max(answers):.2f}"
     torn = kept(numbers, PLAIN_2, "outwards", "answer").max()
     result["the right latents, decoded by plain d = 2, at most"] = f"{torn:.2f}"
-    return result
+    return result | codes.texts(numbers["codes made by hand"])
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ criterion when our recipe was chosen, so it is no result; the plain one's is. Th
 matters was known when its cases were chosen.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -213,12 +213,17 @@ def path_over_chord(network: FlowNetwork, space: LatentSpace) -> float:
 # has mean 0 and standard deviation 1.
 
 
-def random_pairs(n: int, rng: np.random.Generator, center_range: float) -> np.ndarray:
-    """Centres of n pairs of squares for each of the DISTANCES: (distances, n, 2, 2), indexed
+def random_pairs(
+    n: int,
+    rng: np.random.Generator,
+    center_range: float,
+    distances: Sequence[float] | np.ndarray = DISTANCES,
+) -> np.ndarray:
+    """Centres of n pairs of squares for each of the distances: (distances, n, 2, 2), indexed
     [distance, pair, first or second, (x, y)]. The first is where a square of a video may be, and
     the second lies in a random direction from it, inside of the range of the centres."""
     pairs = []
-    for distance in DISTANCES:
+    for distance in distances:
         first = random_first_centers(20 * n, rng, center_range)  # not all are used
         angle = rng.uniform(0, 2 * np.pi, len(first))
         second = first + distance * np.stack([np.cos(angle), np.sin(angle)], axis=-1)

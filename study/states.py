@@ -21,10 +21,12 @@ near the undecided state's, or by bright pixels that weren't bright at step 0.
 Fixed beforehand: step 20, the brightness 0.5, circles of a radius above 0.55, the scales. Not
 fixed: that the post is compared with the scale 0.3, which was found by looking at its picture with
 seed 0; to look at frames 1 and 2 by themselves; the width of the kernel, KERNEL.
+
+Which recipe made the post's pictures is asked in recipes.py, and measured here, too.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -45,17 +47,9 @@ from flow import (
     possible_futures,
     trained_flow,
 )
-from sample import (
-    Flow,
-    decode_videos,
-    exact_flow,
-    learned_flow,
-    nearest_orbits,
-    random_given_centers,
-    random_noise,
-    sample,
-)
-from study.measures import MIN_RADIUS, both_flows, light_in_videos, stretched
+from sample import Flow, exact_flow, learned_flow, nearest_orbits, random_noise, sample
+from study import recipes
+from study.measures import light_in_videos, stretched
 from study.pictures import GROUPS, STEPS, extra_pixels, filled, post
 from study.question import (
     Key,
@@ -68,6 +62,7 @@ from study.question import (
     paired,
     percent,
 )
+from study.recipes import from_the_posts_frame, on_large_circles, treated
 
 STEP = 20  # the post's half-finished state
 T = STEP / 50  # its time
@@ -80,7 +75,6 @@ LEARNED += [("plain", 100, 0.3)]
 # With the exact flow alone, which needs no training
 EXACT: list[Case] = [("ours", 100, 0.2), ("ours", 100, 0.5), ("ours", 100, 2.0), ("plain", 2, 0.3)]
 RAW = [("ours", 100), ("ours", 2), ("plain", 100), ("plain", 2)]
-FIRST_FRAMES, VIDEOS = 400, 125  # for each seed: the first 125 of 400 that are on a large circle
 KERNEL = 0.05  # of brightness; see times_as_probable()
 
 
@@ -219,8 +213,7 @@ def states_of(space: LatentSpace, network: FlowNetwork | None) -> dict[Any, Any]
         flows.
     """
     rng = random_stream(space.settings.seed, "counting")
-    given = random_given_centers(space.settings, FIRST_FRAMES, rng)
-    given = given[np.linalg.norm(given[:, 0], axis=1) > MIN_RADIUS][:VIDEOS]
+    given = on_large_circles(space.settings, rng)
     noise, fresh = (random_noise(space, len(given), rng) for _ in range(2))
     flows = {"exact": exact_flow(space, given)}
     if network is not None:
@@ -244,24 +237,12 @@ def states_of(space: LatentSpace, network: FlowNetwork | None) -> dict[Any, Any]
     }
 
 
-@torch.no_grad()
-def from_the_posts_frame(network: FlowNetwork, space: LatentSpace) -> np.ndarray:
-    """One video from the post's own frame 0, at STEPS: of the learned flow and, from the same
-    noise, of the exact one, stretched, (6, 8, 51, 51)."""
-    blob = post()[str(space.settings.embed_dim)]["blobs"]["0"][0][0]
-    given = np.array([[blob["center"]]])
-    noise = random_noise(space, 1, random_stream(space.settings.seed, "sampling"))
-    flows = both_flows(network, space, given).values()
-    rows = torch.cat([sample(flow, noise).states[list(STEPS), 0] for flow in flows])
-    return stretched(decode_videos(space, given.repeat(len(rows), axis=0), rows))
-
-
 def measure_learned(settings: FlowSettings) -> dict[Any, Any]:
     """states_of() a trained flow; and for the figure "picture", from_the_posts_frame()."""
     network, space = trained_flow(settings)
     results = states_of(space, network)
     if (settings.latent_scale, settings.plain) == (SHOWN, False):
-        results["picture"] = from_the_posts_frame(network, space)
+        results["picture"] = from_the_posts_frame(space, {"learned": network, "exact": None})
     return results
 
 
@@ -272,13 +253,12 @@ def measure_exact(settings: FlowSettings) -> dict[Any, Any]:
 
 def measure_raw(settings: FlowSettings) -> dict[Any, Any]:
     """The same with latents that nothing moves or scales."""
-    space, _ = latent_space(trained_autoencoder(settings), settings)
-    raw = replace(space, mean=torch.zeros_like(space.mean), std=torch.ones_like(space.std))
-    return states_of(raw, None)
+    return states_of(treated(trained_autoencoder(settings), settings, "raw"), None)
 
 
 def analysis(settings: SweepSettings) -> tuple[Numbers, Pictures]:
-    """recipe -> d -> scale -> states_of(). The scale "raw" is measure_raw()."""
+    """recipe -> d -> scale -> states_of(). The scale "raw" is measure_raw(). And "recipes": see
+    recipes.analysis()."""
 
     def flows(recipe: str, dim: int, scale: float = 1.0) -> list[FlowSettings]:
         return settings.flows(embed_dim=dim, latent_scale=scale, **RECIPES[recipe])
@@ -291,7 +271,8 @@ def analysis(settings: SweepSettings) -> tuple[Numbers, Pictures]:
         for recipe, dims in measured(function, cases, settings.dask)[0].items():
             for dim, scales in dims.items():
                 numbers[recipe].setdefault(dim, {}).update(scales)
-    return numbers, pictures
+    numbers["recipes"], more = recipes.analysis(settings)
+    return numbers, pictures | more
 
 
 # ---------------------------------------------------------------------------------------------
@@ -440,7 +421,7 @@ def misfit_texts(numbers: Numbers, dim: str) -> dict[str, str]:
     """What of the post's pictures ours don't have: extra pixels that stand in other frames of step
     0, too, and finished squares that are off. "a video", "a recipe": the most of any, of all
     recipes, flows and scales."""
-    cases = [scale for recipe in numbers.values() for scale in recipe[dim].values()]
+    cases = [scale for recipe in RECIPES for scale in numbers[recipe][dim].values()]
     flows = [(case, flow) for case in cases for flow in case["50"]]
     most = max(case["20"][flow]["most extra pixels in other frames"].max() for case, flow in flows)
     off = max(case["50"][flow]["px off"].mean() for case, flow in flows)
@@ -521,6 +502,7 @@ def texts(numbers: Numbers) -> dict[str, str]:
         "scale 1, squares, ours": squares(wide["learned"]),
         "raw, several squares": percent(raw["exact"]["several squares"]),
         "d = 2, one square": percent(two["learned"]["one square"]),
+        **recipes.texts(numbers["recipes"]),
     }
 
 

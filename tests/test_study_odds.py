@@ -1,15 +1,26 @@
 """The odds: the measures of study/odds.py on flows of which it is known what they know."""
 
+import time
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from conftest import tiny_settings
 
 from data import render
-from flow import FlowSettings, possible_futures, posterior_mean
-from study import odds
+from flow import (
+    FlowNetwork,
+    FlowSettings,
+    loss_by_time,
+    possible_futures,
+    posterior_mean,
+    trained_flow,
+    velocity,
+)
+from study import odds, velocities
 from study.measures import MOSTLY_CCW
+from study.velocities import FromVelocity, OrdinaryMLP, PassesX, Rival, RivalSettings
 
 SCALE = 5.0  # of the coordinates: the direction is decided at about step 8
 
@@ -79,10 +90,10 @@ def test_bits_by_hand():
     assert told((1.3, False), (-0.2, True)) == pytest.approx(np.log2(1000), abs=1e-3)
 
 
-def test_halfway():
-    assert odds.halfway([0.0, 0.1, 0.2], [1.0, 0.6, 0.2]) == pytest.approx(0.125)
-    assert odds.halfway([0.0, 0.1], [1.0, 0.9]) == 1.0
-    assert odds.halfway([0.0, 0.1], [0.4, 0.2]) == 0.0
+def test_time_below_half():
+    assert odds.time_below_half([0.0, 0.1, 0.2], [1.0, 0.6, 0.2]) == pytest.approx(0.125)
+    assert odds.time_below_half([0.0, 0.1], [1.0, 0.9]) == 1.0
+    assert odds.time_below_half([0.0, 0.1], [0.4, 0.2]) == 0.0
 
 
 def test_half_a_bit_comes_at_the_time_that_the_distance_predicts():
@@ -167,3 +178,117 @@ def test_the_trained_flow_at_d_2(learned):
     times = odds.time_of_half_a_bit(network, space)
     assert times["exact"] == pytest.approx(times["t_S"], abs=0.05)
     assert times["learned"] == pytest.approx(times["exact"], abs=0.04)
+
+
+# ---------------------------------------------------------------------------------------------
+# Other networks in the place of ours
+
+
+def known_gate(network, of_t, constant):
+    """Passes on x times (of_t * t + constant)."""
+    passes = PassesX(network)
+    with torch.no_grad():
+        passes.gate.weight[0, 0], passes.gate.bias[0] = of_t, constant
+    return passes
+
+
+def test_mean_from_a_velocity_by_hand():
+    x, t = torch.tensor([[2.0, -4.0]]), torch.tensor([[0.25]])
+    passes = known_gate(lambda x, t, given: torch.ones_like(x), of_t=2.0, constant=-1.0)
+    assert passes(x, t, None).tolist() == [[0, 3]]  # half of x is taken from 1
+    assert FromVelocity(passes)(x, t, None).tolist() == [[2, -1.75]]  # three quarters of it to go
+    assert PassesX(lambda x, t, given: 0 * x)(x, t, None).tolist() == [[0, 0]]  # at first nothing
+
+
+def test_the_time_as_both_networks_are_told_it():
+    waves = velocities.time_features(torch.tensor([[0.5]]))
+    torch.testing.assert_close(waves, torch.tensor([[0.5, 1, 0, -1, 0, 0, -1, 0, 1]]))
+    ours = FlowNetwork(FlowSettings())
+    assert ours.modulation[0].in_features == 2 + waves.shape[1]
+
+
+def test_the_exact_velocity_is_the_exact_flow():
+    space = space_of_coordinates()
+    exact = knows_all(space)
+    told = FromVelocity(lambda x, t, given: velocity(x, t, exact(x, t, given)))
+    assert odds.distance_of_q(told, space)["learned"] < 1e-5
+    assert np.mean(loss_by_time(told, space)["excess"]) < 1e-6
+    off = FromVelocity(lambda x, t, given: velocity(x, t, exact(x, t, given)) + 0.5)
+    excess = loss_by_time(off, space)["excess"]  # it counts errors of the velocity, at each t alike
+    np.testing.assert_allclose(excess[:9], 0.25, rtol=1e-3)
+
+
+def test_what_can_get_through():
+    """Of D numbers of noise a network passes no more than the rank of its output as a function of
+    x. The rest, (D - rank) / D, stays as the error of the velocity."""
+    settings = FlowSettings(embed_dim=20)  # D = 140, and our network has 128 features
+    torch.manual_seed(0)
+    x, t, given = torch.randn(1, 140).double(), torch.tensor([[0.3]]).double(), torch.randn(1, 20)
+
+    def rank(network):
+        slope = torch.autograd.functional.jacobian(
+            lambda x: network.double()(x, t, given.double()), x
+        )
+        return torch.linalg.matrix_rank(slope[0, :, 0], rtol=1e-10).item()
+
+    assert 100 < rank(FlowNetwork(settings)) <= 128
+    assert rank(known_gate(FlowNetwork(settings), of_t=0.0, constant=1.0)) == 140
+    assert rank(OrdinaryMLP(settings)) == 140 and rank(OrdinaryMLP(settings, width=50)) == 50
+
+
+def test_an_ordinary_network_by_its_numbers():
+    """Six video frames, time, and two given frames, of 3 numbers each, through layers of 8."""
+    network = OrdinaryMLP(FlowSettings(embed_dim=3, given_frames=2), width=8)
+    told = [torch.randn(5, 18), torch.rand(5, 1), torch.randn(5, 6)]
+    assert network(*told).shape == (5, 18)
+    for i in range(3):  # each of them makes a difference
+        other = [each + (place == i) for place, each in enumerate(told)]
+        assert not torch.allclose(network(*other), network(*told))
+    layers = (18 + 9 + 6) * 8 + 8, 8 * 8 + 8, 8 * 8 + 8, 8 * 18 + 18
+    assert sum(each.numel() for each in network.parameters()) == sum(layers)
+
+
+def test_others_are_trained_just_as_ours(tmp_path, few_orbits, monkeypatch):
+    """A copy of ours among the others comes to the same weights, and for half the steps to those of
+    half the training. Fewer --flow-steps are fewer for all."""
+    ours = tiny_settings(tmp_path, embed_dim=2, flow_steps=4)
+    half = tiny_settings(tmp_path, embed_dim=2, flow_steps=2)
+    for name, steps in ("a copy", 1400), ("half of it", 700):
+        monkeypatch.setitem(velocities.RIVALS, name, Rival(FlowNetwork, 5e-3, {2: steps}))
+    for name, settings in ("ours", ours), ("a copy", ours), ("half of it", half):
+        network, space = velocities.trained_rival(RivalSettings(**vars(ours), rival=name))
+        expected, own_space = trained_flow(settings)
+        torch.testing.assert_close(network.state_dict(), expected.state_dict(), rtol=0, atol=0)
+        assert torch.equal(space.std, own_space.std)
+    monkeypatch.setitem(velocities.RIVALS, "slower", Rival(FlowNetwork, 1e-3, {2: 1400}))
+    slower, _ = velocities.trained_rival(RivalSettings(**vars(ours), rival="slower"))
+    assert not torch.equal(slower.out.weight, trained_flow(ours)[0].out.weight)
+
+
+def test_a_slow_step_is_a_slow_step(monkeypatch):
+    class Idle(OrdinaryMLP):
+        def forward(self, x, t, given):
+            time.sleep(0.02)
+            return super().forward(x, t, given)
+
+    kinds = {"fast": OrdinaryMLP, "slow": Idle}
+    monkeypatch.setattr(velocities, "RIVALS", {k: Rival(v, 1e-3, {}) for k, v in kinds.items()})
+    seconds = velocities.seconds_per_step(FlowSettings(embed_dim=1), steps=1, turns=2)
+    assert seconds["Idle"] > 0.02 and seconds["Idle"] > seconds["OrdinaryMLP"]
+
+
+def test_table_of_networks():
+    told = {"networks / ours / 8 / distance of q / one half": "0.3"}
+    told |= {"networks / MLP, z / 2 / excess / learned": "0.1"}
+    head, _, null, *rows = velocities.rivals_table(told).splitlines()
+    assert null == "| always one half | – | – | – | 0.3 | – | – | – | – | – |"
+    assert "| MLP, z | – | 0.1 | – | – | – | – | – | – | – |" in rows
+    assert len(rows) == 7 and head.count("|") == null.count("|")
+
+
+def test_how_much_further_off_than_ours():
+    q = {"ours": np.array([0.1, 0.2]), "MLP, z": np.array([0.3, 0.2])}
+    networks = {name: {"100": {"distance of q": {"learned": x}}} for name, x in q.items()}
+    told = velocities.rivals_texts({"networks": networks}, {})
+    assert told["networks / MLP, z / 100 / distance of q / minus ours"] == "+0.100 ± 0.100"
+    assert told["steps / MLP, z, 1400 steps / 100"] == "1400"

@@ -12,7 +12,7 @@ from autoencoder import Autoencoder
 from data import PIXEL, possible_orbits, random_first_centers, render
 from flow import FlowSettings, LatentSpace
 from sample import centers_of_light
-from study import reach
+from study import codes, reach
 from study.reach import RADII, UNSEEN
 
 
@@ -49,7 +49,7 @@ class Answering(nn.Module):
 @pytest.fixture
 def coarse_grid(monkeypatch):
     """Squares a pixel apart: no place is more than 0.71 pixels from the nearest."""
-    monkeypatch.setattr(reach, "GRID", 41)
+    monkeypatch.setattr(codes, "GRID", 41)
 
 
 @pytest.mark.parametrize("unseen", UNSEEN)
