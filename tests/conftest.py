@@ -9,6 +9,7 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
+from filelock import FileLock
 
 import flow
 from flow import FlowSettings
@@ -54,16 +55,30 @@ def tiny(checkpoints):
 
 
 @pytest.fixture(scope="session")
-def learned(tmp_path_factory):
-    """d = 2 with default settings, trained for real: network and latent space."""
-    return flow.trained_flow(FlowSettings(checkpoint_dir=tmp_path_factory.mktemp("d2")))
+def trained_once(tmp_path_factory):
+    """Train a flow for real, or load it if another worker of this run of the tests has trained it;
+    one that comes while it is being trained waits."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a folder of its own in this one
+        shared = shared.parent
+
+    def trained(**settings):
+        with FileLock(shared / f"{settings.get('embed_dim', 2)}.lock"):
+            return flow.trained_flow(FlowSettings(checkpoint_dir=shared / "real", **settings))
+
+    return trained
 
 
 @pytest.fixture(scope="session")
-def space_100(tmp_path_factory):
+def learned(trained_once):
+    """d = 2 with default settings, trained for real: network and latent space."""
+    return trained_once()
+
+
+@pytest.fixture(scope="session")
+def space_100(trained_once):
     """The latent space of d = 100: its autoencoder is trained for real, its flow for one step."""
-    folder = tmp_path_factory.mktemp("d100")
-    return flow.trained_flow(FlowSettings(embed_dim=100, flow_steps=1, checkpoint_dir=folder))[1]
+    return trained_once(embed_dim=100, flow_steps=1)[1]
 
 
 @pytest.fixture

@@ -296,9 +296,10 @@ def test_the_film_strip_names_its_rows(write, drawn):
         np.testing.assert_array_equal(image, tile(arrays[name][:, 0].reshape(-1, 51, 51), 8))
 
 
-def test_the_gif_over_the_steps(write, drawn, tmp_path):
+def test_the_gif_over_the_steps(write, drawn, tmp_path, capsys):
     path = tmp_path / "steps.gif"
     arrays = write(png=None, steps_gif=path, steps=3, show_steps=(0, 1, 2, 3))
+    assert "steps.gif" in capsys.readouterr().out
     assert len(drawn) == 4
     for k, (title, names, image) in enumerate(drawn):
         assert title == f"step {k} of 3" and names == ["state", "posterior\nmean"]
@@ -342,22 +343,27 @@ def test_all_videos_start_at_the_named_place(write, tiny, monkeypatch):
 def test_unseen_radii_are_told_apart(write, tiny, monkeypatch, capsys):
     space = changed(tiny[1], unseen_radii=(0.4, 0.6))
     monkeypatch.setattr(sampling, "trained_flow", lambda settings: (tiny[0], space))
-    # whatever was sampled: all take the first turn
-    right = lambda space, given_centers, latents: render(possible_orbits(given_centers[:, 0])[:, 0])
-    monkeypatch.setattr(sampling, "decode_videos", right)
+
+    def decoded(space, given_centers, latents):
+        """Counter-clockwise where circles were trained on, and standing still on the others."""
+        radius = np.hypot(*given_centers[:, 0].T)
+        turns = possible_orbits(given_centers[:, 0], [1, 0])
+        return render(turns[range(len(radius)), ((0.4 < radius) & (radius < 0.6)).astype(int)])
+
+    monkeypatch.setattr(sampling, "decode_videos", decoded)
     few = {"png": None, "gif": None, "unseen_radii": (0.4, 0.6), "steps": 1}
 
     arrays = write(**few, num_videos=30)
     _, trained, unseen = capsys.readouterr().out.splitlines()
     radius = np.linalg.norm(arrays["first_centers"], axis=1)
     inside = (radius > 0.4) & (radius < 0.6)
-    for line, name, which in (
-        (trained, "trained on", ~inside),
-        (unseen, "never seen in training", inside),
+    for line, name, which, ccw in (
+        (trained, "trained on", ~inside, (~inside).sum()),
+        (unseen, "never seen in training", inside, 0),
     ):
         assert which.any() and line == (
-            f"Circles {name}: {which.sum()} videos. 45° counter-clockwise: {which.sum()}, "
-            "45° clockwise: 0, none of these (a frame more than 1.5 pixels off): 0."
+            f"Circles {name}: {which.sum()} videos. 45° counter-clockwise: {ccw}, 45° clockwise: "
+            f"0, none of these (a frame more than 1.5 pixels off): {which.sum() - ccw}."
         )
 
     # the smallest radius left out, and the smallest one above them
