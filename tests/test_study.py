@@ -1,25 +1,18 @@
 """What the questions of the study share: measures, on videos and forecasts whose answer is known;
 numbers, and how they are kept and told; the two pages. And the benchmark."""
 
-import json
-import re
 from types import SimpleNamespace
 
-import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
 from matplotlib.figure import Figure
 
-from analyze import SweepSettings
 from autoencoder import AutoencoderSettings, checkpoint_path, shared_settings
 from data import FrameSettings, possible_orbits, random_first_centers, render
 from flow import FlowSettings, posterior, posterior_mean, trained_flow
-from study import benchmark, folds, measures, pages, question
-from study.all import AllSettings
+from study import benchmark, measures, question
 from study.measures import FRAMES, MIN_RADIUS, blobs_at, control_places, light_at
-from study.pages import PagesSettings
 from study.question import (
     QuestionSettings,
     answer,
@@ -243,7 +236,7 @@ def test_a_figure_is_drawn_again_from_what_was_kept(two_seeds, tmp_path):
 
 
 # ---------------------------------------------------------------------------------------------
-# Numbers as text, and the pages
+# Numbers as text
 
 
 def test_texts_by_hand():
@@ -252,72 +245,3 @@ def test_texts_by_hand():
     assert paired(values, np.array([0.3, 0.5, 0.4])) == "+0.10 ± 0.06"  # pairs: 0.1, 0, 0.2
     assert spread(values[:1]) == "0.40 (0.00)"  # a single seed
     assert markdown_table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
-
-
-def test_pages_are_filled_in():
-    texts = {"one: share": "0.25", "one: table": "| 1 |\n| 2 |"}
-    assert pages.filled("x <!--one: share-->old<!--/--> y", texts) == (
-        "x <!--one: share-->0.25<!--/--> y"
-    )
-    assert pages.filled("<!--one: table-->\nold\n<!--/-->", texts) == (
-        "<!--one: table-->\n\n| 1 |\n| 2 |\n\n<!--/-->"
-    )
-    with pytest.raises(ValueError, match="no question tells"):
-        pages.filled("<!--one: nothing-->1<!--/-->", texts)
-
-
-def test_pages_and_figures_tell_what_was_measured():
-    """Each mark of the pages resolves, each number agrees with its file in figures/, and each
-    figure can be drawn from these files. If the pages differ, `python -m study.pages` fills them
-    in again."""
-    texts = pages.all_texts(ROOT / "figures")
-    readme, results = (
-        (ROOT / page).read_text("utf-8") for page in ("README.md", "study/RESULTS.md")
-    )
-    for page in (readme, results):
-        assert pages.MARK.search(page) and pages.filled(page, texts) == page
-    for name, module in pages.QUESTIONS.items():
-        assert f"<!--{name}: " in results and f"(../figures/{name}.png)" in results
-        numbers, frames, _ = read_numbers(ROOT / "figures", name)
-        figure = module.draw(numbers, frames)
-        assert isinstance(figure, Figure)
-        width, height = (100 * figure.get_size_inches()).round()
-        assert width == 830
-        assert iio.improps(ROOT / "figures" / f"{name}.png").shape[:2] == (height, width)
-
-
-def test_no_cell_of_a_table_is_longer_than_twenty_words():
-    for line in (ROOT / "study" / "RESULTS.md").read_text().splitlines():
-        if line.startswith("|"):
-            for cell in re.sub(r"<!--.*?-->", "", line).strip("|").split("|"):
-                assert len(cell.split()) <= 20, cell
-
-
-def test_a_section_has_one_table_of_at_most_eight_rows():
-    """A sub-section may have one of its own."""
-    sections = re.split(r"\n###? ", (ROOT / "study" / "RESULTS.md").read_text())[1:]
-    assert sections[0].startswith("The post's claims")  # the only table that may be longer
-    for section in sections[1:]:
-        rules = re.findall(r"^\|(?: --- \|)+$", section, re.MULTILINE)
-        assert len(rules) <= 1, section[:60]
-        assert len(re.findall(r"^\|", section, re.MULTILINE)) <= 2 + 8, section[:60]
-
-
-def test_links_to_sections_lead_somewhere():
-    results = (ROOT / "study" / "RESULTS.md").read_text()
-    headings = re.findall(r"^## (.*)$", results, re.MULTILINE)
-    anchors = {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}
-    readme = (ROOT / "README.md").read_text()
-    links = re.findall(r"\]\(#([^)]+)\)", results) + re.findall(r"RESULTS\.md#([^)]+)\)", readme)
-    assert len(links) > 15 and set(links) <= anchors
-
-
-def test_only_study_all_writes_to_figures():
-    assert AllSettings.out_dir == PagesSettings.figures
-    assert SweepSettings.out_dir != AllSettings.out_dir
-
-
-def test_what_is_said_of_the_posts_pictures_is_what_was_measured():
-    told = json.loads((ROOT / "figures" / "pictures.json").read_text())
-    warps = tuple(told["range"][str(center_range)]["warp"] for center_range in folds.RANGES)
-    assert folds.POST_WARP == warps
