@@ -348,12 +348,12 @@ def table(numbers: Numbers) -> str:
 def texts(numbers: Numbers) -> dict[str, str]:
     """The table, and the numbers that are told in the text."""
     lengths, reaches = means(numbers, BY_WIDTH)
-    line = fitted_line(numbers, BY_WIDTH)
     smooth = fitted_line(numbers, FAMILIES["waves"] + FAMILIES["place cells"])
     pointed_length, pointed_reach = means(numbers, FAMILIES["pointed cells"])
     off = pointed_reach - smooth(pointed_length)
     by_line, by_null = misses(numbers)
     cells, lifted = (kept(numbers, code, "reach") for code in (WIDEST_CELLS, LIFTED))
+    _, warped = means(numbers, [code for code in FLAT if code != COORDINATES])
 
     def grows(family: str) -> str:
         return f"{spearmanr(*means(numbers, FAMILIES[family])).statistic:.2f}"
@@ -372,7 +372,10 @@ def texts(numbers: Numbers) -> dict[str, str]:
         "by hand, up to length 0.12 at most": f"{reaches[lengths <= 0.12].max():.3f}",
         "by hand, widest place cells minus lifted": paired(cells, lifted, "%+.3f"),
         "by hand, pointed off the others' line": f"{off.min():+.3f} to {off.max():+.3f}",
-        "by hand, slope": f"{line.coeffs[0]:.2f}",
+        "by hand, at least": f"{reaches.min():.2f}",
+        "by hand, at most": f"{reaches.max():.2f}",
+        "by hand, warped, at least": f"{warped.min():.2f}",
+        "by hand, warped, at most": f"{warped.max():.2f}",
         "by hand, missed, d = 2": two,
         "by hand, missed, d = 8": eight,
         "by hand, missed, d = 100": hundred,
