@@ -278,7 +278,7 @@ def draw_codes(plot: Axes, numbers: Numbers) -> None:
         (length,), (reach,) = codes.means(numbers, [code])
         color = LOOKS[code]["color"]
         plot.plot(length, reach, "*", color=color, mec="black", mew=0.5, ms=10, zorder=3)
-        place = (-24, 4) if code == ("ours", 100) else (5, -8)
+        place = (-14, 7) if code == ("ours", 100) else (5, -8)
         plot.annotate(name, (length, reach), place, textcoords="offset points", fontsize=8)
     plot.plot([], [], "*", color="white", mec="black", ms=10, label="learned")
     line, ends = codes.fitted_line(numbers, codes.BY_WIDTH), np.array([0.05, 0.5])
@@ -293,8 +293,8 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     """The snapped errors over the radius, outwards and inwards; and the codes made by hand."""
     figure = new_figure(8.3, 4.8)
     figure.suptitle(
-        "d = 2 goes further outwards than d = 100, and less far inwards. Codes made by hand go further\n"
-        "outwards if squares are alike over longer distances; for learned codes that is hardly true",
+        "d = 2 goes further outwards than d = 100, and less far inwards. Codes made by hand go\n"
+        "further if squares are alike over longer distances; for learned codes that is hardly true",
         fontsize=11,
     )
     left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1, 1.2))
