@@ -98,11 +98,16 @@ function readAddress(hash) {
   change({});
 }
 
+// The end of the address as the page last read or wrote it. If it is another one now, somebody has
+// changed it, and the page will be told in a moment.
+let ownHash = location.hash;
+
 /** Change the address: "pushState" so that one can go back, "replaceState" otherwise. A page in a
  * sandboxed frame, as notebooks use them, has no address of its own, and may not. */
 function setAddress(method, hash) {
   try {
     history[method](null, "", hash);
+    ownHash = location.hash;
   } catch {
     // then the view can't be linked, but all else works
   }
@@ -112,6 +117,7 @@ let addressTimer;
 function writeAddress() {
   clearTimeout(addressTimer);
   addressTimer = undefined;
+  if (location.hash !== ownHash) return;
   const changed = Object.entries(view).filter(([name, value]) =>
     value !== DEFAULT[name] || (name === "at" && view.parts)); // see readAddress()
   setAddress("replaceState", `#${new URLSearchParams(changed)}`);
@@ -959,7 +965,10 @@ function listen() {
     addEventListener(type, writeAddress);
   }
   // writeAddress() may have changed the address again before this event arrives
-  addEventListener("hashchange", ({ newURL }) => openView(new URL(newURL).hash));
+  addEventListener("hashchange", ({ newURL }) => {
+    ownHash = new URL(newURL).hash;
+    openView(ownHash);
+  });
 }
 
 async function start() {
