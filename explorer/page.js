@@ -677,7 +677,7 @@ const DRAWINGS = { // by place
   plane: drawPlane,
   mixing: drawMix,
 };
-const PIECE = 5; // milliseconds after which the browser may do other things
+const PIECE = 8; // milliseconds after which the browser may do other things
 const QUIET = 120; // milliseconds without a change, after which is drawn what isn't seen now
 
 let changes = 0; // of the view, so far
@@ -958,8 +958,12 @@ function listen() {
   for (const type of ["click", "change", "pointerup", "keyup"]) {
     addEventListener(type, writeAddress);
   }
-  // writeAddress() may have changed the address again before this event arrives
-  addEventListener("hashchange", ({ newURL }) => openView(new URL(newURL).hash));
+  // writeAddress() may have changed the address again before this event arrives; so it isn't read,
+  // and written again: otherwise the next change of it might be none, and bring no event
+  addEventListener("hashchange", ({ newURL }) => {
+    openView(new URL(newURL).hash);
+    writeAddress();
+  });
 }
 
 async function start() {
