@@ -254,7 +254,8 @@ function endOf({ shares }) {
 const OTHERS = 20;
 const otherShares = () => remember("others", `${keyOf(shown)} ${shown.seed}`, () => []);
 function* sampleOthers() {
-  const [others, { meanAt, steps, truth }] = [otherShares(), currentSample()];
+  const { meanAt, steps, truth } = currentSample();
+  const others = otherShares();
   while (others.length < OTHERS) {
     const noise = noiseOf(shown.seed + 1 + others.length, shown.d);
     const other = sampleFrom({ meanAt, steps, truth }, noise);
@@ -702,17 +703,19 @@ function change(values) {
  * the rest, which gives up as soon as the view changes. */
 async function draw() {
   drawing = true;
-  let drawn;
+  let drawn, near;
   while (drawn !== changes) {
     await otherThings(); // such as more changes, or scrolling to another place
     drawn = changes;
     shown = { ...view };
-    await inPieces(PLACES.filter(isOnScreen).map((place) => DRAWINGS[place]));
+    near = PLACES.filter(isOnScreen);
+    await inPieces(near.map((place) => DRAWINGS[place]));
   }
   drawing = false;
   await new Promise((done) => setTimeout(done, QUIET));
   const isOver = () => drawn !== changes;
-  await inPieces([drawPlayer, sampleOthers, ...Object.values(DRAWINGS)], isOver);
+  const rest = PLACES.filter((place) => !near.includes(place));
+  await inPieces([sampleOthers, ...rest.map((place) => DRAWINGS[place])], isOver);
   if (!isOver()) settled = drawn;
 }
 
@@ -723,9 +726,9 @@ function isOnScreen(id) {
 
 /** Run these drawings, and let the browser do other things in between. */
 async function inPieces(drawings, isOver = () => false) {
-  for (const drawing of drawings) {
+  for (const begin of drawings) {
     try {
-      const pieces = drawing();
+      const pieces = begin();
       for (let isDone = false; !isDone; ) {
         await otherThings();
         if (isOver()) return;
