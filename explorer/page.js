@@ -118,7 +118,7 @@ function writeAddress() {
 }
 
 /** Write it soon: browsers refuse too many changes of the address. What ends a gesture writes it at
- * once; see start(). */
+ * once; see listen(). */
 function writeAddressSoon() {
   addressTimer ??= setTimeout(writeAddress, 350);
 }
@@ -267,14 +267,19 @@ function* sampleOthers() {
 
 /** The same frame 0 at d = 100 and at d = 2, with the learned flow. The noise of d = 2 is the first
  * one from the seed on with which it goes the same way in the end. */
+const found = {}; // key of the video at d = 100, seed at d = 2
 function* sampleBoth() {
   const { x, y } = shown;
   const at100 = sampleOf("both100", { ...DEFAULT, x, y, seed: shown.seed });
   yield* sampling(at100, C.STEPS);
-  for (let seed = shown.seed; ; seed++) {
+  const { key } = remembered.both100;
+  for (let seed = found.key === key ? found.seed : shown.seed; ; seed++) {
     const at2 = sampleOf("both2", { ...DEFAULT, d: 2, x, y, seed });
     yield* sampling(at2, C.STEPS);
-    if (endOf(at2) === endOf(at100) || seed > shown.seed + 50) return [at100, at2];
+    if (endOf(at2) === endOf(at100) || seed > shown.seed + 50) {
+      Object.assign(found, { key, seed });
+      return [at100, at2];
+    }
   }
 }
 
