@@ -98,16 +98,11 @@ function readAddress(hash) {
   change({});
 }
 
-// The end of the address as the page last read or wrote it. If it is another one now, somebody has
-// changed it, and the page will be told in a moment.
-let ownHash = location.hash;
-
 /** Change the address: "pushState" so that one can go back, "replaceState" otherwise. A page in a
  * sandboxed frame, as notebooks use them, has no address of its own, and may not. */
 function setAddress(method, hash) {
   try {
     history[method](null, "", hash);
-    ownHash = location.hash;
   } catch {
     // then the view can't be linked, but all else works
   }
@@ -117,14 +112,13 @@ let addressTimer;
 function writeAddress() {
   clearTimeout(addressTimer);
   addressTimer = undefined;
-  if (location.hash !== ownHash) return;
   const changed = Object.entries(view).filter(([name, value]) =>
     value !== DEFAULT[name] || (name === "at" && view.parts)); // see readAddress()
   setAddress("replaceState", `#${new URLSearchParams(changed)}`);
 }
 
 /** Write it soon: browsers refuse too many changes of the address. What ends a gesture writes it at
- * once; see start(). */
+ * once; see listen(). */
 function writeAddressSoon() {
   addressTimer ??= setTimeout(writeAddress, 350);
 }
@@ -260,7 +254,8 @@ function endOf({ shares }) {
 const OTHERS = 20;
 const otherShares = () => remember("others", `${keyOf(shown)} ${shown.seed}`, () => []);
 function* sampleOthers() {
-  const [others, { meanAt, steps, truth }] = [otherShares(), currentSample()];
+  const { meanAt, steps, truth } = currentSample();
+  const others = otherShares();
   while (others.length < OTHERS) {
     const noise = noiseOf(shown.seed + 1 + others.length, shown.d);
     const other = sampleFrom({ meanAt, steps, truth }, noise);
@@ -272,14 +267,19 @@ function* sampleOthers() {
 
 /** The same frame 0 at d = 100 and at d = 2, with the learned flow. The noise of d = 2 is the first
  * one from the seed on with which it goes the same way in the end. */
+const found = {}; // key of the video at d = 100, seed at d = 2
 function* sampleBoth() {
   const { x, y } = shown;
   const at100 = sampleOf("both100", { ...DEFAULT, x, y, seed: shown.seed });
   yield* sampling(at100, C.STEPS);
-  for (let seed = shown.seed; ; seed++) {
+  const { key } = remembered.both100;
+  for (let seed = found.key === key ? found.seed : shown.seed; ; seed++) {
     const at2 = sampleOf("both2", { ...DEFAULT, d: 2, x, y, seed });
     yield* sampling(at2, C.STEPS);
-    if (endOf(at2) === endOf(at100) || seed > shown.seed + 50) return [at100, at2];
+    if (endOf(at2) === endOf(at100) || seed > shown.seed + 50) {
+      Object.assign(found, { key, seed });
+      return [at100, at2];
+    }
   }
 }
 
@@ -683,7 +683,7 @@ const DRAWINGS = { // by place
   plane: drawPlane,
   mixing: drawMix,
 };
-const PIECE = 5; // milliseconds after which the browser may do other things
+const PIECE = 8; // milliseconds after which the browser may do other things
 const QUIET = 120; // milliseconds without a change, after which is drawn what isn't seen now
 
 let changes = 0; // of the view, so far
@@ -708,17 +708,19 @@ function change(values) {
  * the rest, which gives up as soon as the view changes. */
 async function draw() {
   drawing = true;
-  let drawn;
+  let drawn, near;
   while (drawn !== changes) {
     await otherThings(); // such as more changes, or scrolling to another place
     drawn = changes;
     shown = { ...view };
-    await inPieces(PLACES.filter(isOnScreen).map((place) => DRAWINGS[place]));
+    near = PLACES.filter(isOnScreen);
+    await inPieces(near.map((place) => DRAWINGS[place]));
   }
   drawing = false;
   await new Promise((done) => setTimeout(done, QUIET));
   const isOver = () => drawn !== changes;
-  await inPieces([drawPlayer, sampleOthers, ...Object.values(DRAWINGS)], isOver);
+  const rest = PLACES.filter((place) => !near.includes(place));
+  await inPieces([sampleOthers, ...rest.map((place) => DRAWINGS[place])], isOver);
   if (!isOver()) settled = drawn;
 }
 
@@ -729,9 +731,9 @@ function isOnScreen(id) {
 
 /** Run these drawings, and let the browser do other things in between. */
 async function inPieces(drawings, isOver = () => false) {
-  for (const drawing of drawings) {
+  for (const begin of drawings) {
     try {
-      const pieces = drawing();
+      const pieces = begin();
       for (let isDone = false; !isDone; ) {
         await otherThings();
         if (isOver()) return;
@@ -964,10 +966,11 @@ function listen() {
   for (const type of ["click", "change", "pointerup", "keyup"]) {
     addEventListener(type, writeAddress);
   }
-  // writeAddress() may have changed the address again before this event arrives
+  // writeAddress() may have changed the address again before this event arrives; so it isn't read,
+  // and written again: otherwise the next change of it might be none, and bring no event
   addEventListener("hashchange", ({ newURL }) => {
-    ownHash = new URL(newURL).hash;
-    openView(ownHash);
+    openView(new URL(newURL).hash);
+    writeAddress();
   });
 }
 
