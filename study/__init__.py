@@ -16,8 +16,9 @@ those in figures/:
     python -m study.all             # all of the above but the pictures, into figures/
     python -m study.pages           # fills both pages in, from the JSON files in figures/
 
-What each question does with its numbers is in question.py; what several of them measure is in
-measures.py.
+Three questions have an experiment that stands in a file of its own: recipes.py belongs to states,
+codes.py to reach, and velocities.py to odds. What each question does with its numbers is in
+question.py; what several of them measure is in measures.py.
 """
 
 import os
