@@ -145,7 +145,7 @@ class Rival:
 
 # The steps of the first five take as long as the 1400 of ours, as main() printed it once. For the
 # ordinary networks three learning rates were tried, 5e-3, 1e-3 and 3e-4, with seed 5, which isn't
-# told, at d = 2 and 100: each row has the one with the least loss on new videos, on average.
+# told: each row has the one with the least loss on new videos.
 RIVALS = {
     "ours": Rival(FlowNetwork, 5e-3, {2: 1400, 8: 1400, 100: 1400}),
     "velocity": Rival(our_velocity, 5e-3, {2: 1390, 8: 1390, 100: 1390}),
