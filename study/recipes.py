@@ -550,8 +550,6 @@ def texts(numbers: Numbers) -> dict[str, str]:
     def found(autoencoder: str, dim: str, flow: str) -> Numbers:
         return numbers[autoencoder][dim]["x 0.18215"][flow]
 
-    if not numbers:  # not measured yet
-        return {}
     rejected_by = {name: rejections(found(*which), which[1]) for name, which in REJECTED_BY.items()}
     hundred, two = (numbers["notebook"][dim]["x 0.18215"] for dim in ("100", "2"))
     return {

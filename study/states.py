@@ -502,7 +502,7 @@ def texts(numbers: Numbers) -> dict[str, str]:
         "scale 1, squares, ours": squares(wide["learned"]),
         "raw, several squares": percent(raw["exact"]["several squares"]),
         "d = 2, one square": percent(two["learned"]["one square"]),
-        **recipes.texts(numbers.get("recipes", {})),
+        **recipes.texts(numbers["recipes"]),
     }
 
 
