@@ -47,7 +47,7 @@ from flow import (
     possible_futures,
     trained_flow,
 )
-from sample import Flow, exact_flow, learned_flow, nearest_orbits, random_noise, sample
+from sample import Flow, exact_flow, learned_flow, random_noise, sample
 from study import recipes
 from study.measures import light_in_videos, stretched
 from study.pictures import GROUPS, STEPS, extra_pixels, filled, post
@@ -163,12 +163,10 @@ def latent_shares(latents: Tensor, videos: Walked, dim: int) -> dict[str, Any]:
 
 def frame_counts(counts: np.ndarray) -> dict[str, Any]:
     """How many squares frame 4 and the six others show on average, from the counts (n, 7) of frames
-    1 to 7; and the shares of frames with several squares and with one."""
+    1 to 7."""
     return {
         "squares in frame 4": counts[:, 3].mean(),
         "squares in the other frames": np.delete(counts, 3, axis=1).mean(),
-        "several squares": (counts >= 2).mean(),
-        "one square": (counts == 1).mean(),
     }
 
 
@@ -177,12 +175,10 @@ def look_at(state: Tensor, videos: Walked, start: np.ndarray, space: LatentSpace
     the frames of step 0, stretched. The light at the other place, (n,), is kept at SHOWN only."""
     middle = stretched(space.decode(state).numpy())
     extra = extra_pixels(start, middle, videos.taken)
-    many = extra["in a frame"] >= 10  # few pixels may be in other frames by chance
     results: dict[str, Any] = {
         **latent_shares(state / T, videos, space.settings.embed_dim),
         **frame_counts(count_blobs(middle)),
         "extra pixels": {name: value.mean() for name, value in extra.items()},
-        "most extra pixels in other frames": extra["in other frames"][many].max(initial=0),
     }
     if (space.settings.embed_dim, space.settings.latent_scale) == (100, SHOWN):
         results["light at the other place"] = {
@@ -192,25 +188,17 @@ def look_at(state: Tensor, videos: Walked, start: np.ndarray, space: LatentSpace
     return results
 
 
-def finished(videos: Walked, space: LatentSpace) -> dict[str, Any]:
-    """How far the finished squares are from the nearer orbit, in pixels, the median."""
-    orbits = np.stack([videos.taken, videos.other], axis=1)[:, :, 1:]  # (n, 2, 7, 2)
-    _, distance = nearest_orbits(space.decode(videos.states[50]).numpy(), orbits)
-    return {"px off": np.median(distance)}
-
-
 # ---------------------------------------------------------------------------------------------
 # Of each network
 
 
 @torch.no_grad()
-def states_of(space: LatentSpace, network: FlowNetwork | None) -> dict[Any, Any]:
+def states_of(space: LatentSpace, network: FlowNetwork | None) -> dict[str, Any]:
     """All that is measured of one network; of the exact flow alone if there is none.
 
     Returns:
-        20: look_at() of the "learned" and the "exact" flow's state, of the "undecided" one and of
-        that with "no memory", and latent_shares() of the "running mean". 50: finished() of both
-        flows.
+        look_at() of the "learned" and the "exact" flow's state of step 20, of the "undecided" one
+        and of that with "no memory"; and latent_shares() of the "running mean".
     """
     rng = random_stream(space.settings.seed, "counting")
     given = on_large_circles(space.settings, rng)
@@ -224,20 +212,14 @@ def states_of(space: LatentSpace, network: FlowNetwork | None) -> dict[Any, Any]
     z = first.z_taken, first.z_other
     start = stretched(space.decode(noise).numpy())
     return {
-        STEP: {
-            **{
-                name: look_at(each.states[STEP], each, start, space)
-                for name, each in walked.items()
-            },
-            "undecided": look_at(undecided_state(noise, *z), first, start, space),
-            "no memory": look_at(state_without_memory(fresh, *z), first, start, space),
-            "running mean": latent_shares(mean, first, space.settings.embed_dim),
-        },
-        50: {name: finished(each, space) for name, each in walked.items()},
+        **{name: look_at(each.states[STEP], each, start, space) for name, each in walked.items()},
+        "undecided": look_at(undecided_state(noise, *z), first, start, space),
+        "no memory": look_at(state_without_memory(fresh, *z), first, start, space),
+        "running mean": latent_shares(mean, first, space.settings.embed_dim),
     }
 
 
-def measure_learned(settings: FlowSettings) -> dict[Any, Any]:
+def measure_learned(settings: FlowSettings) -> dict[str, Any]:
     """states_of() a trained flow; and for the figure "picture", from_the_posts_frame()."""
     network, space = trained_flow(settings)
     results = states_of(space, network)
@@ -246,12 +228,12 @@ def measure_learned(settings: FlowSettings) -> dict[Any, Any]:
     return results
 
 
-def measure_exact(settings: FlowSettings) -> dict[Any, Any]:
+def measure_exact(settings: FlowSettings) -> dict[str, Any]:
     """states_of() the exact flow, for which only an autoencoder is trained."""
     return states_of(latent_space(trained_autoencoder(settings), settings)[0], None)
 
 
-def measure_raw(settings: FlowSettings) -> dict[Any, Any]:
+def measure_raw(settings: FlowSettings) -> dict[str, Any]:
     """The same with latents that nothing moves or scales."""
     return states_of(treated(trained_autoencoder(settings), settings, "raw"), None)
 
@@ -352,8 +334,8 @@ def draw_shares(plot: Axes, scales: Numbers) -> None:
         scale for recipe, dim, scale in LEARNED + EXACT if (recipe, dim) == ("ours", 100)
     )
     for i, (kind, (label, color, marker)) in enumerate(KINDS.items()):
-        have = [scale for scale in of_100 if kind in scales[str(scale)]["20"]]
-        states = [scales[str(scale)]["20"][kind] for scale in have]
+        have = [scale for scale in of_100 if kind in scales[str(scale)]]
+        states = [scales[str(scale)][kind] for scale in have]
         for shift, measure, face in (
             (0.0, "other direction's share", color),
             (0.5, "other direction's share in frames 1 and 2", "white"),
@@ -417,30 +399,6 @@ def state_texts(states: Numbers) -> dict[str, str]:
     return told
 
 
-def misfit_texts(numbers: Numbers, dim: str) -> dict[str, str]:
-    """What of the post's pictures ours don't have: extra pixels that stand in other frames of step
-    0, too, and finished squares that are off. "a video", "a recipe": the most of any, of all
-    recipes, flows and scales."""
-    cases = [scale for recipe in RECIPES for scale in numbers[recipe][dim].values()]
-    flows = [(case, flow) for case in cases for flow in case["50"]]
-    most = max(case["20"][flow]["most extra pixels in other frames"].max() for case, flow in flows)
-    off = max(case["50"][flow]["px off"].mean() for case, flow in flows)
-    ours, raw = numbers["ours"][dim][str(SHOWN)], numbers["plain"][dim]["raw"]
-    shown = post()[dim]
-    return {
-        f"d = {dim}, other frames, post": f"{100 * shown['extra pixels']['in other frames']:.0f} %",
-        f"d = {dim}, other frames, ours": percent(
-            ours["20"]["learned"]["extra pixels"]["in other frames"]
-        ),
-        f"d = {dim}, other frames, raw": percent(
-            raw["20"]["exact"]["extra pixels"]["in other frames"]
-        ),
-        f"d = {dim}, other frames, a video": f"{100 * most:.0f} %",
-        f"d = {dim}, px off, post": f"{shown['px off']:.1f}",
-        f"d = {dim}, px off, a recipe": f"{off:.1f}",
-    }
-
-
 def squares(state: Numbers) -> str:
     """The squares in frame 4 and in the other frames, the means over all seeds."""
     four, others = state["squares in frame 4"], state["squares in the other frames"]
@@ -466,7 +424,7 @@ def table(numbers: Numbers) -> str:
         counts = squares(frame_counts(np.array([shown["squares"]["20"]])))
         rows.append([f"the post, d = {dim}", counts, *4 * [""], pixels(shown["extra pixels"])])
         for recipe, scale in cases:
-            states = numbers[recipe][dim][scale]["20"]
+            states = numbers[recipe][dim][scale]
             flow = states.get("learned", states["exact"])
             shares = [
                 percent(states[kind]["other direction's share"]) if kind in states else ""
@@ -489,19 +447,14 @@ TABLE = {  # d -> the recipes and scales of the rows
 
 def texts(numbers: Numbers) -> dict[str, str]:
     """What the pages tell. Where nothing else is said: at d = 100 and SHOWN, step 20."""
-    shown, wide = (numbers["ours"]["100"][scale]["20"] for scale in (str(SHOWN), "1.0"))
-    two, raw = numbers["ours"]["2"][str(SHOWN)]["20"], numbers["plain"]["100"]["raw"]["20"]
+    shown, wide = (numbers["ours"]["100"][scale] for scale in (str(SHOWN), "1.0"))
     return {
         "table": table(numbers),
         **state_texts(shown),
-        **light_texts(numbers["plain"]["100"][str(SHOWN)]["20"], "plain"),
+        **light_texts(numbers["plain"]["100"][str(SHOWN)], "plain"),
         **light_texts(shown, "ours"),
-        **misfit_texts(numbers, "2"),
-        **misfit_texts(numbers, "100"),
         "scale 1, squares, undecided": squares(wide["undecided"]),
         "scale 1, squares, ours": squares(wide["learned"]),
-        "raw, several squares": percent(raw["exact"]["several squares"]),
-        "d = 2, one square": percent(two["learned"]["one square"]),
         **recipes.texts(numbers["recipes"]),
     }
 

@@ -146,17 +146,19 @@ def test_the_drawing_has_the_sizes_of_the_code():
 
 
 def test_the_whole_method_on_one_screen(tmp_path):
-    """It ends on one of the two videos, as often on one as on the other."""
+    """It begins undecided and ends on one of the two videos, as often on one as on the other."""
     code = code_blocks("python")[0]
     lines = [line for line in code.splitlines() if line and not line.startswith("#")]
-    assert len(lines) == 10  # and two of comments and one that is empty
+    assert len(lines) == 14  # and one of comment and two that are empty
+    true = possible_orbits(np.array([[0.6, 0.3]]))[0, :, 1:].reshape(2, 14) / 0.37
     ways = []
     for seed in range(200):
+        printed: list[str] = []
         (tmp_path / "method.py").write_text(code.replace("rng(0)", f"rng({seed})"))
-        names = runpy.run_path(str(tmp_path / "method.py"), {"print": ways.append})
-        true = possible_orbits(np.array([[0.6, 0.3]]))[0, :, 1:].reshape(2, 14) / 0.37
-        taken = ways[-1] == "clockwise"
-        np.testing.assert_allclose(names["x"], true[int(taken)], atol=1e-6)
+        names = runpy.run_path(str(tmp_path / "method.py"), {"print": printed.append})
+        assert printed[0] == "step 0: 50% counter-clockwise"
+        ways.append(printed[-1])
+        np.testing.assert_allclose(names["x"], true[int(ways[-1] == "clockwise")], atol=1e-6)
     assert 70 < ways.count("clockwise") < 130 and set(ways) == {"clockwise", "counter-clockwise"}
 
 
