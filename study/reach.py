@@ -294,7 +294,7 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     figure = new_figure(8.3, 4.8)
     figure.suptitle(
         "d = 2 goes further outwards than d = 100, and less far inwards. Codes made by hand go\n"
-        "further if squares are alike over longer distances; for learned codes that is hardly true",
+        "further if squares are alike over longer distances, which doesn't predict learned codes",
         fontsize=11,
     )
     left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1, 1.2))

@@ -221,9 +221,11 @@ def test_the_line_and_its_misses():
     # by seed: the reach is 0.03 off its mean, the prediction from the seed's own length 0.004
     np.testing.assert_allclose(by_line[0], [0.03 - 0.026, 0.03 + 0.026])
     told = codes.texts(numbers)
-    assert told["by hand, missed, d = 2"] == "+0.030 (0.037)"
+    assert told["by hand, reach, d = 2"] == "0.160 (0.042)"
     assert told["by hand, missed, root mean square"] == "0.030"
     assert told["by hand, missed by the null, root mean square"] == "0.042"
+    # plain d = 2 is one of those that the null predicts
+    assert told["by hand, missed by the null, without the torn"] == "0.046"
 
 
 def test_what_is_told_of_made_up_codes():
@@ -232,6 +234,7 @@ def test_what_is_told_of_made_up_codes():
     assert told["by hand, widest place cells minus lifted"] == "+0.020 ± 0.000"
     assert told["by hand, up to length 0.12 at most"] == "0.110"  # of pointed cells: 0.09 + 0.02
     assert told["by hand, inwards, lifted"] == "0.110 (0.042)"
+    assert told["by hand, pointed behind place cells"] == "-0.02 to -0.02"
     assert told["by hand, Spearman, waves"] == "1.00"
     table = told["by hand, table"].splitlines()
     assert len(table) == 2 + 8
