@@ -446,12 +446,10 @@ def rejections(found: Numbers, dim: str) -> list[str]:
     return [which for which in STATISTICS if ratio_to_the_post(found, dim, which) < REJECTS]
 
 
-def in_not_all_seeds(found: Numbers, dim: str, which: str) -> str:
-    """Of a statistic that rejects, in how many seeds it does so by itself, as text; nothing if in
-    all."""
+def rejecting_seeds(found: Numbers, dim: str, which: str) -> int:
+    """How many seeds a statistic rejects by themselves."""
     shown, tallies = statistics(post()[dim])[which], found[which]["tally"]
-    rejecting = sum(ratio(which, each, shown) < REJECTS for each in tallies)
-    return "" if rejecting == len(tallies) else f" ({rejecting} of {len(tallies)} seeds)"
+    return sum(ratio(which, each, shown) < REJECTS for each in tallies)
 
 
 def unexpected(numbers: Numbers) -> list[str]:
@@ -480,28 +478,29 @@ COLUMNS: dict[str, str] = {
     "extra pixels, bright in other frames": "in other frames",
     "likeness to step 0": "likeness to step 0",
     "light at the other place, frames 1 and 2": "light, frames 1 and 2",
-    "px off": "px off",
 }
 
 
 def cell(found: Numbers, dim: str, which: str) -> str:
     """Of the table: the mean of a statistic, its standard deviation over the seeds if there are
-    several, and the ratio; bold if it rejects."""
+    several, the ratio, and the number of seeds that are rejected by themselves if there are any;
+    bold if all together are."""
     means, value = found[which]["mean"], ratio_to_the_post(found, dim, which)
     mean = spread(means) if len(means) > 1 else f"{means[0]:.2f}"
-    text = f"{mean}; {value:.2f}"
+    seeds = rejecting_seeds(found, dim, which)
+    text = f"{mean}; {value:.2f}" + (f", {seeds}" if seeds else "")
     return f"**{text}**" if value < REJECTS else text
 
 
-def table(numbers: Numbers, dim: str) -> str:
-    """What the recipes show at this d with the exact flow, one row for each, and the post above."""
-    head = [f"d = {dim}, exact flow", *COLUMNS.values(), f"rejected by, of {len(STATISTICS)}"]
-    shown = statistics(post()[dim])
+def table(numbers: Numbers) -> str:
+    """What the recipes show at d = 100 with the exact flow, a row for each, and the post above."""
+    head = ["d = 100, exact flow", *COLUMNS.values(), f"rejected by, of {len(STATISTICS)}"]
+    shown = statistics(post()["100"])
     rows = [["the post", *(f"{shown[which]:.3g}" for which in COLUMNS), ""]]
     for label, (autoencoder, treatment) in ROWS.items():
-        found = numbers[autoencoder][dim][treatment]["exact"]
-        row = [cell(found, dim, which) for which in COLUMNS]
-        rows.append([label, *row, str(len(rejections(found, dim)))])
+        found = numbers[autoencoder]["100"][treatment]["exact"]
+        row = [cell(found, "100", which) for which in COLUMNS]
+        rows.append([label, *row, str(len(rejections(found, "100")))])
     return markdown_table(head, rows)
 
 
@@ -511,9 +510,7 @@ def rejection_list(numbers: Numbers, dim: str) -> str:
     for label, (autoencoder, treatment) in ROWS.items():
         flows = numbers[autoencoder][dim][treatment]
         for flow in (flow for flow in FLOWS if flow in flows):
-            found = flows[flow]
-            told = [which + in_not_all_seeds(found, dim, which) for which in rejections(found, dim)]
-            lines.append(f"- {label}, {FLOWS[flow]}: {listed(told)}")
+            lines.append(f"- {label}, {FLOWS[flow]}: {listed(rejections(flows[flow], dim))}")
     return "\n".join(lines)
 
 
@@ -534,14 +531,16 @@ def texts(numbers: Numbers) -> dict[str, str]:
         return numbers[autoencoder][dim]["x 0.18215"]["MLP"]
 
     hundred, two = (numbers["notebook"][dim]["x 0.18215"] for dim in ("100", "2"))
+    extra = [hundred[flow]["extra pixels in a frame"]["mean"] for flow in ("exact", "learned")]
     return {
-        "recipes of d = 100": table(numbers, "100"),
-        "recipes of d = 2": table(numbers, "2"),
+        "recipes": table(numbers),
         "rejections at d = 100": rejection_list(numbers, "100"),
         "rejections at d = 2": rejection_list(numbers, "2"),
         "notebook, rejected by, not expected": listed(unexpected(numbers)),
         "notebook, d = 2, MLP, rejected by": listed(rejections(mlp("notebook", "2"), "2")),
         **{name: spread(mlp(*which)["px off"]["mean"]) for name, which in PX_OFF.items()},
+        "extra pixels, post": f"{post()['100']['extra pixels']['in a frame']:.0f}",
+        "extra pixels, notebook, at most": f"{np.max(extra):.0f}",
         "notebook, d = 100, scale": spread(hundred["spread"]),
         "notebook, d = 2, scale": spread(two["spread"]),
     }

@@ -405,24 +405,15 @@ def squares(state: Numbers) -> str:
     return f"{four.mean():.2f} and {others.mean():.2f}"
 
 
-def pixels(extra: Numbers) -> str:
-    """Of the table: the extra pixels that were bright at step 0, and in its other frames."""
-    if np.mean(extra["in a frame"]) < 10:
-        return "hardly any"
-    here, elsewhere = (100 * np.mean(extra[name]) for name in ("at step 0", "in other frames"))
-    return f"{here:.0f} %, {elsewhere:.0f} %"
-
-
 def table(numbers: Numbers) -> str:
     """Step 20 of the post, and of ours by recipe, d and scale, one row for each."""
     head = ["step 20", "squares in frame 4 and the others", "if undecided"]
     head += ["other direction's share", "exact flow", "if undecided"]
-    head += ["extra bright pixels: bright at step 0, in its other frames"]
     rows = []
     for dim, cases in TABLE.items():
         shown = post()[dim]
         counts = squares(frame_counts(np.array([shown["squares"]["20"]])))
-        rows.append([f"the post, d = {dim}", counts, *4 * [""], pixels(shown["extra pixels"])])
+        rows.append([f"the post, d = {dim}", counts, *4 * [""]])
         for recipe, scale in cases:
             states = numbers[recipe][dim][scale]
             flow = states.get("learned", states["exact"])
@@ -435,7 +426,7 @@ def table(numbers: Numbers) -> str:
                 shares = 3 * ["can't tell"]
             label = f"{recipe}, d = {dim}, {scale if scale == 'raw' else f'scale {scale}'}"
             two = squares(flow), squares(states["undecided"])
-            rows.append([label, *two, *shares, pixels(flow["extra pixels"])])
+            rows.append([label, *two, *shares])
     return markdown_table(head, rows)
 
 

@@ -384,10 +384,11 @@ def test_a_statistic_rejects_a_mixture_of_seeds():
         shift(found, which, other, seeds=4)
         assert recipes.ratio_to_the_post(found, "100", which) == pytest.approx(0.25, rel=0.1)
         assert recipes.rejections(found, "100") == []
-        assert recipes.in_not_all_seeds(found, "100", which) == " (4 of 5 seeds)"
+        assert recipes.rejecting_seeds(found, "100", which) == 4
         shift(found, which, other)
         assert recipes.rejections(found, "100") == [which]
-        assert recipes.cell(found, "100", which).startswith("**")
+        told = recipes.cell(found, "100", which)
+        assert told.startswith("**") and told.endswith(", 5**")
 
 
 def test_the_verdict_is_on_what_was_not_expected():
