@@ -47,6 +47,7 @@ RANGES = (0.2, 0.4, 0.8)  # the post's
 HALF_WIDTH = AutoencoderSettings.half_width  # 0.2
 FOLDING = ("no blur", "plain")  # the recipes that fold often
 COLORS = {"no blur": BLUE, "blur": GREEN, "plain": ORANGE}
+NAMES = {"no blur": "ours, but no blur", "blur": "ours", "plain": "plain"}
 # What python -m study.pictures measures in the post's own figures, one network for each range
 POST_WARP = (0.012, 0.065, 0.310)
 
@@ -209,7 +210,7 @@ def draw_folds(plot: Axes, numbers: Numbers) -> None:
     scatter(plot, numbers, "folds")
     plot.set(ylim=(-0.03, 1.03), ylabel="share of the seeds that fold")
     for recipe, color in COLORS.items():
-        plot.plot([], [], "o", color=color, label=recipe)
+        plot.plot([], [], "o", color=color, label=NAMES[recipe])
     for marker, half_width in (("s", 0.4), ("o", 0.2), ("v", 0.1)):
         plot.plot([], [], marker, color="k", mfc="none", label=f"half width {half_width}")
     plot.legend(loc="upper left", fontsize=8)

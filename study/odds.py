@@ -361,13 +361,6 @@ def analysis(settings: SweepSettings) -> tuple[Numbers, Pictures]:
 # The figure
 
 COLORS = {"2": GREEN, "8": ORANGE, "100": BLUE}
-WAYS = {  # to sample the loaded coin, in the order of the figure
-    "exact": "exact flow",
-    "learned": "learned flow",
-    "own odds": "past cut off, its own odds kept",
-    "exact odds": "past cut off, exact odds kept",
-    "a coin": "past cut off, a coin kept",
-}
 
 
 def draw_distance(plot: Axes, numbers: Numbers) -> None:
@@ -410,33 +403,17 @@ def draw_times(plot: Axes, numbers: Numbers) -> None:
     for axis in (plot.xaxis, plot.yaxis):
         axis.set_ticks([0.05, 0.1, 0.2, 0.4], ["0.05", "0.1", "0.2", "0.4"])
     plot.minorticks_off()
-    plot.set(xlabel="$t_S$, by the distance of both videos", ylabel="time t")
-    plot.set_title("When half a bit of doubt is left:\npredicted and measured")
+    plot.set(xlabel="$t_S$, predicted by the distance of both videos", ylabel="time t, measured")
+    plot.set_title("When the direction is half settled\n(half a bit of doubt is left)")
     plot.legend(loc="lower right", fontsize=9)
 
 
-def draw_coin(plot: Axes, numbers: Numbers) -> None:
-    """The share of counter-clockwise with a loaded coin, one line a way to sample."""
-    for dim, shift in (("2", -0.12), ("100", 0.12)):
-        ccw = numbers["loaded coin"][dim]["counter-clockwise"]
-        shares, y = np.stack([ccw[way] for way in WAYS], axis=1), np.arange(len(WAYS)) + shift
-        error, label = deviation(shares), f"d = {dim}"
-        plot.errorbar(shares.mean(0), y, xerr=error, fmt="o", color=COLORS[dim], label=label)
-    plot.axvline(0.8, color=GREY, ls="--", label="training videos")
-    plot.set_yticks(range(len(WAYS)), list(WAYS.values()))
-    plot.set(ylim=(len(WAYS) - 0.5, -0.5), xlabel="share of the videos that run counter-clockwise")
-    plot.set_title("A loaded coin; and if the past is cut off before each step")
-    plot.legend(loc="upper left")
-
-
 def draw(numbers: Numbers, pictures: Pictures) -> Figure:
-    """The distance of q, the time of half a bit, and the loaded coin."""
-    figure = new_figure(8.3, 6.8)
-    top, bottom = figure.subfigures(2, 1, height_ratios=(1.4, 1))
-    distance, times = top.subplots(1, 2)
+    """The distance of q, and the time of half a bit."""
+    figure = new_figure(8.3, 4.2)
+    distance, times = figure.subplots(1, 2)
     draw_distance(distance, numbers)
     draw_times(times, numbers)
-    draw_coin(bottom.subplots(), numbers)
     figure.suptitle(
         "How well does it know the odds? Closely at d = 2, only roughly at d = 100", fontsize=13
     )

@@ -308,7 +308,7 @@ def draw_videos(plot: Axes, dim: int, picture: np.ndarray) -> None:
     shown = np.array([[filled(frame) for frame in blobs[str(step)]] for step in STEPS])
     names = [f"{name}, step {step}" for name in ("post", "ours", "exact") for step in STEPS]
     draw_film_strip(plot, np.concatenate([shown, picture]), names, f"d = {dim}")
-    plot.set_title(f"d = {dim} (ours, exact: latent scale {SHOWN})", fontsize=9)
+    plot.set_title(f"d = {dim} (post: cut at half brightness; ours: scale {SHOWN})", fontsize=9)
     if dim == 2:  # the same rows as at its left
         plot.set_yticks([])
     cell = FRAME_SIZE + 1
@@ -323,7 +323,7 @@ KINDS = {
     "undecided": ("undecided", GREY, "s"),
     "learned": ("ours", BLUE, "o"),
     "exact": ("the exact flow", ORANGE, "^"),
-    "no memory": ("no memory", GREEN, "v"),
+    "no memory": ("decided, no memory", GREEN, "v"),
 }
 
 
@@ -388,6 +388,7 @@ def state_texts(states: Numbers) -> dict[str, str]:
     told = {
         "share, running mean": percent(share["running mean"]),
         "share, ours minus exact": paired(100 * share["learned"], 100 * share["exact"], "%+.1f"),
+        "bright at step 0, the post": f"{100 * post()['100']['extra pixels']['at step 0']:.0f} %",
         "bright at step 0": percent(states["learned"]["extra pixels"]["at step 0"]),
         "bright at step 0, no memory": percent(states["no memory"]["extra pixels"]["at step 0"]),
     }
