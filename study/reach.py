@@ -284,8 +284,9 @@ def draw_codes(plot: Axes, numbers: Numbers) -> None:
     line, ends = codes.fitted_line(numbers, codes.BY_WIDTH), np.array([0.05, 0.5])
     plot.plot(ends, line(ends), color="black", lw=1, label="line through the three families")
     _, reaches = codes.means(numbers, codes.BY_WIDTH)
-    plot.axhline(reaches.mean(), color="black", lw=1, ls="--", label="null: their mean reach")
-    plot.set(xlabel="length of the code", ylabel="reach", xlim=(0.05, 0.56), ylim=(0, 0.3))
+    plot.axhline(reaches.mean(), color="black", lw=1, ls="--", label="their mean reach")
+    plot.set(xlim=(0.05, 0.56), ylim=(0, 0.3), ylabel="reach: half of the videos are right up to")
+    plot.set_xlabel("length: two squares half alike")
     plot.set_title("outwards: codes made by hand", fontsize=10)
 
 
@@ -300,7 +301,7 @@ def draw(numbers: Numbers, pictures: Pictures) -> Figure:
     left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1, 1.2))
     for plot, unseen, radii in ((left, "outwards", (0.4, 0.75)), (middle, "inwards", (0.2, 0.6))):
         draw_errors(plot, numbers, unseen, "snapped")
-        plot.set_title(f"{unseen}, snapped", fontsize=10)
+        plot.set_title(f"{unseen}, nearest codes", fontsize=10)
         plot.set_xlim(radii)
     middle.sharey(left)
     middle.tick_params(labelleft=False)

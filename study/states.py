@@ -36,17 +36,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from analyze import BLUE, GREEN, GREY, ORANGE, SweepSettings, count_blobs
+from analyze import ORANGE, SweepSettings, count_blobs
 from autoencoder import trained_autoencoder
 from data import FRAME_SIZE, NUM_FRAMES, draw_film_strip, new_figure, possible_orbits, random_stream
-from flow import (
-    FlowNetwork,
-    FlowSettings,
-    LatentSpace,
-    latent_space,
-    possible_futures,
-    trained_flow,
-)
+from flow import FlowNetwork, FlowSettings, LatentSpace, possible_futures, trained_flow
 from sample import Flow, exact_flow, learned_flow, random_noise, sample
 from study import recipes
 from study.measures import light_in_videos, stretched
@@ -56,7 +49,6 @@ from study.question import (
     Numbers,
     Pictures,
     command,
-    deviation,
     markdown_table,
     measured,
     paired,
@@ -70,11 +62,9 @@ DIMS = (100, 2)
 SHOWN = 0.3  # standard deviation of the latents (noise: 1) with which step 20 looks like the post's
 RECIPES: dict[str, dict[str, Any]] = {"ours": {}, "plain": {"plain": True, "blur": 0.0}}
 Case = tuple[str, int, float]  # recipe, d, scale
-LEARNED: list[Case] = [("ours", 100, 0.3), ("ours", 100, 1.0), ("ours", 2, 0.3), ("ours", 2, 1.0)]
+LEARNED: list[Case] = [("ours", 100, 0.3), ("ours", 100, 1.0), ("ours", 2, 0.3)]
 LEARNED += [("plain", 100, 0.3)]
-# With the exact flow alone, which needs no training
-EXACT: list[Case] = [("ours", 100, 0.2), ("ours", 100, 0.5), ("ours", 100, 2.0), ("plain", 2, 0.3)]
-RAW = [("ours", 100), ("ours", 2), ("plain", 100), ("plain", 2)]
+RAW = [("plain", 100), ("plain", 2)]  # with the exact flow alone, which needs no training
 KERNEL = 0.05  # of brightness; see times_as_probable()
 
 
@@ -228,11 +218,6 @@ def measure_learned(settings: FlowSettings) -> dict[str, Any]:
     return results
 
 
-def measure_exact(settings: FlowSettings) -> dict[str, Any]:
-    """states_of() the exact flow, for which only an autoencoder is trained."""
-    return states_of(latent_space(trained_autoencoder(settings), settings)[0], None)
-
-
 def measure_raw(settings: FlowSettings) -> dict[str, Any]:
     """The same with latents that nothing moves or scales."""
     return states_of(treated(trained_autoencoder(settings), settings, "raw"), None)
@@ -246,13 +231,11 @@ def analysis(settings: SweepSettings) -> tuple[Numbers, Pictures]:
         return settings.flows(embed_dim=dim, latent_scale=scale, **RECIPES[recipe])
 
     learned: dict[tuple[Key, ...], Any] = {case: flows(*case) for case in LEARNED}
-    exact: dict[tuple[Key, ...], Any] = {case: flows(*case) for case in EXACT}
     raw: dict[tuple[Key, ...], Any] = {(*case, "raw"): flows(*case) for case in RAW}
     numbers, pictures = measured(measure_learned, learned, settings.dask)
-    for function, cases in ((measure_exact, exact), (measure_raw, raw)):
-        for recipe, dims in measured(function, cases, settings.dask)[0].items():
-            for dim, scales in dims.items():
-                numbers[recipe].setdefault(dim, {}).update(scales)
+    for recipe, dims in measured(measure_raw, raw, settings.dask)[0].items():
+        for dim, scales in dims.items():
+            numbers[recipe].setdefault(dim, {}).update(scales)
     numbers["recipes"], more = recipes.analysis(settings)
     return numbers, pictures | more
 
@@ -319,56 +302,16 @@ def draw_videos(plot: Axes, dim: int, picture: np.ndarray) -> None:
     plot.add_patch(Rectangle((4 * cell, 0), cell, 9 * cell, fill=False, ec=ORANGE, lw=2.5))
 
 
-KINDS = {
-    "undecided": ("undecided", GREY, "s"),
-    "learned": ("ours", BLUE, "o"),
-    "exact": ("the exact flow", ORANGE, "^"),
-    "no memory": ("decided, no memory", GREEN, "v"),
-}
-
-
-def draw_shares(plot: Axes, scales: Numbers) -> None:
-    """The other direction's share in four states of step 20 over the scale, with one standard
-    deviation over the seeds; hollow in frames 1 and 2 alone."""
-    of_100 = sorted(
-        scale for recipe, dim, scale in LEARNED + EXACT if (recipe, dim) == ("ours", 100)
-    )
-    for i, (kind, (label, color, marker)) in enumerate(KINDS.items()):
-        have = [scale for scale in of_100 if kind in scales[str(scale)]]
-        states = [scales[str(scale)][kind] for scale in have]
-        for shift, measure, face in (
-            (0.0, "other direction's share", color),
-            (0.5, "other direction's share in frames 1 and 2", "white"),
-        ):
-            values = 100 * np.array([state[measure] for state in states])  # (scales, seeds)
-            place = np.array(have) * 1.04 ** (i - 1.5 + shift)
-            look: dict[str, Any] = {"fmt": f"{marker}-" if shift == 0 else marker, "mfc": face}
-            look |= {"color": color, "ms": 5, "label": None if shift else label}
-            plot.errorbar(place, values.mean(1), deviation(values.T), **look)
-    plot.set(xscale="log", xlabel="standard deviation of the latents (the noise has 1)")
-    plot.set_ylabel("share, %")
-    plot.set_xticks(of_100, map(str, of_100))
-    plot.minorticks_off()
-    plot.set_title(
-        "d = 100: the other direction's share in the latent at step 20 (hollow: in frames 1 and 2)",
-        fontsize=10,
-    )
-    plot.legend(fontsize=8, loc="center", bbox_to_anchor=(0.5, 0.6), ncols=4)
-
-
 def draw(numbers: Numbers, pictures: Pictures) -> Figure:
-    """The post's video beside ours and the exact flow's; and the other direction's share."""
-    figure = new_figure(8.3, 7.3)
+    """The post's video beside ours and the exact flow's."""
+    figure = new_figure(8.3, 5.2)
     figure.suptitle(
-        "Several squares at step 20 needn't mean several possibilities: frame 4, where both\n"
-        "directions have one place, has them, too. In our latents of d = 100 the direction is\n"
-        "mostly decided",
-        fontsize=10,
+        "Several squares at step 20 needn't mean several possibilities:\n"
+        "frame 4, where both directions have one place, has them, too",
+        fontsize=11,
     )
-    films, curve = figure.subfigures(2, 1, squeeze=False, height_ratios=[2.5, 1])[:, 0]
-    for plot, dim in zip(films.subplots(1, 2), DIMS, strict=True):
+    for plot, dim in zip(figure.subplots(1, 2), DIMS, strict=True):
         draw_videos(plot, dim, pictures[f"ours/{dim}/{SHOWN}"])
-    draw_shares(curve.subplots(), numbers["ours"]["100"])
     return figure
 
 
