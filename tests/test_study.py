@@ -8,9 +8,9 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from autoencoder import AutoencoderSettings, checkpoint_path, shared_settings
+from autoencoder import AutoencoderSettings, checkpoint_path, shared_settings, trained_autoencoder
 from data import FrameSettings, possible_orbits, random_first_centers, render
-from flow import FlowSettings, posterior, posterior_mean, trained_flow
+from flow import FlowSettings, posterior, posterior_mean
 from study import benchmark, measures, question
 from study.measures import FRAMES, MIN_RADIUS, blobs_at, control_places, light_at
 from study.question import (
@@ -155,15 +155,13 @@ def test_the_networks_of_a_timed_run_are_kept_but_replace_none(tmp_path):
     settings = FlowSettings(
         autoencoder_steps=1, flow_steps=1, seed=5, checkpoint_dir=tmp_path / "own"
     )
-    assert benchmark.seconds_from_nothing(settings) > 0
-    autoencoder, flow = (
-        checkpoint_path(shared_settings(settings, AutoencoderSettings)),
-        checkpoint_path(settings),
-    )
-    assert sorted(settings.checkpoint_dir.iterdir()) == sorted([autoencoder, flow])
-    trained_flow(settings)  # they are those of these settings, or this would raise
+    coder = shared_settings(settings, AutoencoderSettings)
+    autoencoder, flow = checkpoint_path(coder), checkpoint_path(settings)
+    settings.checkpoint_dir.mkdir()
     flow.write_text("of someone else")
-    benchmark.seconds_from_nothing(settings)
+    assert benchmark.seconds_from_nothing(settings) > 0
+    assert sorted(settings.checkpoint_dir.iterdir()) == sorted([autoencoder, flow])
+    trained_autoencoder(coder)  # it is that of these settings, or this would raise
     assert flow.read_text() == "of someone else"
 
 
