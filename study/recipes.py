@@ -28,7 +28,7 @@ errors to the post's, and beyond them for the long plain. However it ends, no mo
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -342,7 +342,14 @@ def statistics_of(space: LatentSpace, networks: dict[str, nn.Module | None]) -> 
     return results
 
 
-def measure_notebook(settings: FlowSettings) -> dict[str, Any]:
+@dataclass(frozen=True)
+class RecipeSettings(FlowSettings):
+    """Flows in the latents of one of MEASURES."""
+
+    recipe: str = "notebook"
+
+
+def measure_notebook(settings: RecipeSettings) -> dict[str, Any]:
     """Treatment -> statistics_of() the notebook's autoencoder; networks for its factor only. And
     "picture": from_the_posts_frame(), of the exact flow, ours and the MLP."""
     autoencoder = train_notebook(Notebook, settings)
@@ -355,52 +362,61 @@ def measure_notebook(settings: FlowSettings) -> dict[str, Any]:
     return {**results, "picture": from_the_posts_frame(space, networks)}
 
 
-def measure_kl(settings: FlowSettings) -> dict[str, Any]:
+def measure_kl(settings: RecipeSettings) -> dict[str, Any]:
     """The same with a KL term, and the exact flow alone."""
     space = treated(train_notebook(NotebookWithKL, settings), settings, "x 0.18215")
     return {"x 0.18215": statistics_of(space, {"exact": None})}
 
 
-def measure_long(settings: FlowSettings) -> dict[str, Any]:
+def measure_long(settings: RecipeSettings) -> dict[str, Any]:
     """An autoencoder of ours with the factor, the exact flow and both networks."""
     space = treated(trained_autoencoder(settings), settings, "x 0.18215")
     return {"x 0.18215": statistics_of(space, {"exact": None, **train_networks(space)})}
 
 
-def measure_narrow(settings: FlowSettings) -> dict[str, Any]:
+def measure_narrow(settings: RecipeSettings) -> dict[str, Any]:
     """An autoencoder of ours with the scale 0.3, and the exact flow."""
     space = treated(trained_autoencoder(settings), settings, "scale 0.3")
     return {"scale 0.3": statistics_of(space, {"exact": None})}
 
 
+MEASURES = {
+    "notebook": measure_notebook,
+    "KL": measure_kl,
+    "long plain": measure_long,
+    "ours": measure_narrow,
+    "plain": measure_narrow,
+}
+
+
+def measure_recipe(settings: RecipeSettings) -> dict[str, Any]:
+    """Treatment -> statistics_of() the recipe of these settings."""
+    return MEASURES[settings.recipe](settings)
+
+
 def analysis(settings: SweepSettings) -> tuple[Numbers, Pictures]:
-    """Autoencoder -> d -> treatment -> statistics_of()."""
+    """Recipe -> d -> treatment -> statistics_of()."""
     plain = {"plain": True, "blur": 0.0}
     long_steps = in_proportion(
         LONG_STEPS, settings.autoencoder_steps, AutoencoderSettings.autoencoder_steps
     )
-    long_plain = {**plain, "hard_edges": True, "autoencoder_steps": long_steps}
-
-    def flows(dim: int, **changes: Any) -> list[FlowSettings]:
-        seeds = settings.flows(embed_dim=dim, **changes)
-        return [replace(each, seed=each.seed + FIRST_SEED) for each in seeds]
-
-    numbers: Numbers = {}
-    pictures: Pictures = {}
-    cases: dict[Any, dict[tuple[Key, ...], list[Any]]] = {
-        measure_notebook: {("notebook", d): flows(d, hard_edges=True) for d in (100, 2)},
-        measure_kl: {("KL", d): flows(d, hard_edges=True)[:1] for d in (100, 2)},
-        measure_long: {("long plain", d): flows(d, **long_plain) for d in (100, 2)},
-        measure_narrow: {
-            **{("ours", d): flows(d) for d in (100, 2)},
-            **{("plain", d): flows(d, **plain) for d in (100, 2)},
-        },
+    changes: dict[str, dict[str, Any]] = {
+        "notebook": {"hard_edges": True},
+        "KL": {"hard_edges": True},
+        "long plain": {**plain, "hard_edges": True, "autoencoder_steps": long_steps},
+        "ours": {},
+        "plain": plain,
     }
-    for function, of_function in cases.items():
-        found, frames = measured(function, of_function, settings.dask)
-        numbers |= whole(found)
-        pictures |= frames
-    return numbers, pictures
+    cases: dict[tuple[Key, ...], list[Any]] = {}
+    for recipe in MEASURES:
+        for d in (100, 2) if recipe != "KL" else (100,):
+            flows = settings.flows(embed_dim=d, **changes[recipe])
+            cases[recipe, d] = [
+                RecipeSettings(**vars(each) | {"seed": each.seed + FIRST_SEED}, recipe=recipe)
+                for each in (flows if recipe != "KL" else flows[:1])
+            ]
+    numbers, pictures = measured(measure_recipe, cases, settings.dask)
+    return whole(numbers), pictures
 
 
 def whole(numbers: Any) -> Any:
@@ -508,7 +524,7 @@ def rejection_list(numbers: Numbers, dim: str) -> str:
     """By what each recipe is rejected at this d, with each flow. As Markdown, a line each."""
     lines = []
     for label, (autoencoder, treatment) in ROWS.items():
-        flows = numbers[autoencoder][dim][treatment]
+        flows = numbers[autoencoder].get(dim, {}).get(treatment, {})  # there is no KL at d = 2
         for flow in (flow for flow in FLOWS if flow in flows):
             lines.append(f"- {label}, {FLOWS[flow]}: {listed(rejections(flows[flow], dim))}")
     return "\n".join(lines)
