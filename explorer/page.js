@@ -428,8 +428,8 @@ function* drawPlayer() {
   const { space, states, means } = sample;
   yield* sampling(sample, shown.step);
   drawReadout("states", yield* decoding(space, states[shown.step]));
-  yield* sampling(sample, shown.steps);
   drawReadout("means", yield* decoding(space, means[shown.step]));
+  yield* sampling(sample, shown.steps);
   drawPlot(sample);
   drawOthers();
   tell(sample);
