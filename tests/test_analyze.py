@@ -340,7 +340,7 @@ def test_a_dask_cluster_gives_the_same_and_each_seed_has_its_own(tmp_path):
         path.unlink()
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
     ) as cluster:
         there = analyze.measure(analyze.measure_grid, cases, cluster.scheduler_address)
         # It is the cluster that works (one thread would be too few): elsewhere get_worker() raises.
