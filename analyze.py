@@ -396,9 +396,12 @@ def measure(
     return by_case
 
 
+PATIENCE = 8  # seconds
+
+
 def dask_cluster(address: str | None) -> Any:
     """The cluster at this address, as a context manager; without an address, nothing. Raises
-    OSError within ten seconds if no scheduler answers there."""
+    OSError if no scheduler answers there within PATIENCE."""
     if address is None:
         return contextlib.nullcontext()
     from distributed import Client, rpc
@@ -410,7 +413,7 @@ def dask_cluster(address: str | None) -> Any:
             raise ValueError
 
     try:  # Client() itself would wait without end if something else listens there
-        asyncio.run(asyncio.wait_for(ask(), timeout=8))
+        asyncio.run(asyncio.wait_for(ask(), PATIENCE))
     except Exception as problem:  # an address can be wrong in many ways
         raise OSError(f"--dask {address}: no Dask scheduler answers there") from problem
     return Client(address)

@@ -133,9 +133,9 @@ def running_mean(means, k):
 
 @torch.no_grad()
 def sample_in_torch(network, space, case, noise, fresh):
-    """Frames (4, 5, 7, 51, 51) as [step, readout, frame]: state, posterior mean, noise
+    """Frames (3, 5, 7, 51, 51) as [step, readout, frame]: state, posterior mean, noise
     part, running mean divided by t, and the state with fresh noise; and the shares of the
-    turns (4, k)."""
+    turns (3, k)."""
     given_centers = np.array(case.first_center)[None, None]
     futures, prior = possible_futures(space, given_centers)
     given = space.encode(given_centers).flatten(1)
@@ -192,7 +192,7 @@ class Case(NamedTuple):
 
     @property
     def looked_at(self) -> list[int]:
-        return [0, 1, 2 * self.steps // 5, self.steps]
+        return [0, 2 * self.steps // 5, self.steps]
 
 
 CASES = [
@@ -279,7 +279,7 @@ def test_drags_by_mouse_give_true_orbits(visit, dim):
         return box["x"] + part[0] * box["width"], box["y"] + part[1] * box["height"]
 
     right = 0
-    for target in random_first_centers(20, np.random.default_rng(dim), 0.8):
+    for target in random_first_centers(12, np.random.default_rng(dim), 0.8):
         tab.mouse.move(*pixel(tab.evaluate("[view.x, view.y]")))
         tab.mouse.down()
         tab.mouse.move(*pixel(target))
@@ -289,8 +289,8 @@ def test_drags_by_mouse_give_true_orbits(visit, dim):
         assert np.abs(centers[0] - target).max() < PIXEL
         distance = np.linalg.norm(centers[1:] - possible_orbits(target[None])[0, :, 1:], axis=-1)
         right += (distance.max(1) < 1.5 * PIXEL).any()
-    print(f"d={dim}: {right} of 20 right")
-    assert right >= 19
+    print(f"d={dim}: {right} of 12 right")
+    assert right >= 11
 
 
 def test_the_whole_view_is_in_the_address(visit, built):
