@@ -49,6 +49,13 @@ def test_share_by_hand():
         assert other_share(torch.tensor([latent]), taken, other).item() == share
 
 
+def test_an_undecided_state_lies_halfway():
+    """If both videos are the same one, it is a state of that: t z + (1 - t) noise."""
+    noise, z = torch.randn(2, 1, D)
+    state = states.undecided_state(noise, z, z)
+    torch.testing.assert_close((state - (1 - T) * noise) / T, z)
+
+
 def test_states_made_of_known_parts():
     """Of fresh noise and 0, 30 or 50 % of the other video, in all frames or in frames 1 and 2 only:
     that is what has to be found, in the state and in its running mean."""
