@@ -1,6 +1,5 @@
 """The odds: the measures of study/odds.py on flows of which it is known what they know."""
 
-import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -266,15 +265,27 @@ def test_others_are_trained_just_as_ours(tmp_path, few_orbits, monkeypatch):
 
 
 def test_a_slow_step_is_a_slow_step(monkeypatch):
-    class Idle(OrdinaryMLP):
+    """On a clock that only these networks move; each has one turn that is disturbed."""
+    clock, calls = [0.0], []
+
+    class Fast(OrdinaryMLP):
+        seconds = 0.01
+
         def forward(self, x, t, given):
-            time.sleep(0.02)
+            calls.append(type(self).__name__)
+            disturbed = 1 if calls.count(type(self).__name__) <= 2 else 0
+            clock[0] += self.seconds + disturbed
             return super().forward(x, t, given)
 
-    kinds = {"fast": OrdinaryMLP, "slow": Idle}
+    class Slow(Fast):
+        seconds = 0.02
+
+    kinds = {"fast": Fast, "slow": Slow}
     monkeypatch.setattr(velocities, "RIVALS", {k: Rival(v, 1e-3, {}) for k, v in kinds.items()})
-    seconds = velocities.seconds_per_step(FlowSettings(embed_dim=1), steps=1, turns=2)
-    assert seconds["Idle"] > 0.02 and seconds["Idle"] > seconds["OrdinaryMLP"]
+    monkeypatch.setattr(velocities, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    seconds = velocities.seconds_per_step(FlowSettings(embed_dim=1), steps=2, turns=3)
+    assert seconds == pytest.approx({"Fast": 0.01, "Slow": 0.02})
+    assert calls == 3 * (2 * ["Fast"] + 2 * ["Slow"])  # in turns
 
 
 def test_table_of_networks():
