@@ -396,7 +396,7 @@ def measure(
     return by_case
 
 
-PATIENCE = 8  # seconds
+PATIENCE = 8  # seconds to wait for an answer of a cluster
 
 
 def dask_cluster(address: str | None) -> Any:

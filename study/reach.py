@@ -45,6 +45,7 @@ from study.codes import (
     LEARNED,
     LIFTED,
     STARTS,
+    TORN,
     UNSEEN,
     Code,
     Snapping,
@@ -65,12 +66,10 @@ from study.question import (
     percent,
     spread,
 )
-from study.seen import PURPLE
 
 # The circles that are tested
 RADII = np.array([0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75])
 
-PLAIN_2: Code = ("plain", 2)  # whose plane is torn
 # Outwards go all of them and the lifted one; to save time, elsewhere only these
 ELSEWHERE: dict[str, list[Code]] = {
     "inwards": [("ours", 2), ("ours", 8), ("ours", 100), ("two hidden", 100)],
@@ -228,6 +227,7 @@ LOOKS: dict[Code, dict[str, Any]] = {
     ("plain", 2): {"color": GREEN, "ls": ":"},
     ("plain", 100): {"color": BLUE, "ls": ":"},
 }
+PURPLE = "#CC79A7"  # of Okabe and Ito, too
 FAMILY_LOOKS: dict[str, dict[str, Any]] = {
     "waves": {"color": SKY, "marker": "o"},
     "place cells": {"color": PURPLE, "marker": "s"},
@@ -392,9 +392,9 @@ def texts(numbers: Numbers) -> dict[str, str]:
     d2, d100 = (told(("ours", d), "outwards", "snapped", 0.65) for d in (2, 100))
     result["d = 100 over d = 2 at 0.65"] = spread(d100 / d2, "%.1f")
     result["null at 0.65"] = f"{null(np.array([0.65]), 'outwards')[0]:.2f}"
-    answers = [kept(numbers, code, "outwards", "answer").max() for code in NAMES if code != PLAIN_2]
+    answers = [kept(numbers, code, "outwards", "answer").max() for code in NAMES if code != TORN]
     result["the right latents, decoded, at most"] = f"{max(answers):.2f}"
-    torn = kept(numbers, PLAIN_2, "outwards", "answer").max()
+    torn = kept(numbers, TORN, "outwards", "answer").max()
     result["the right latents, decoded by plain d = 2, at most"] = f"{torn:.2f}"
     return result | codes.texts(numbers["codes made by hand"])
 

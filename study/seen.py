@@ -34,7 +34,7 @@ from matplotlib.figure import Figure
 from scipy import ndimage
 from torch import Tensor
 
-from analyze import BLUE, GREEN, GREY, ORANGE, RECIPES, RED, SweepSettings, count_blobs
+from analyze import BLUE, GREEN, GREY, ORANGE, RECIPES, SweepSettings, count_blobs
 from autoencoder import Autoencoder, encode_squares
 from data import (
     FRAME_SIZE,
@@ -48,7 +48,7 @@ from data import (
     tile,
 )
 from flow import FlowNetwork, FlowSettings, LatentSpace, trained_flow, training_circles
-from sample import learned_flow, random_given_centers, random_noise, sample
+from sample import learned_flow, random_given_centers, random_noise
 from study.measures import APART, FRAMES, SKY, light_in_videos, study_stream
 from study.question import (
     Key,
@@ -67,8 +67,13 @@ FAR = 0.8  # how far apart the squares are between which one moves or fades
 DISTANCES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2)  # for the likeness
 FIELD = 0.2  # a field covers less than this share of the plane
 MIDDLE = slice(13, 38)  # rows and columns of the pixels in the middle of a frame
-PURPLE = "#CC79A7"  # of Okabe and Ito, too
-COLORS = (GREEN, ORANGE, BLUE, PURPLE, RED, GREEN, BLUE, PURPLE)  # of the CASES
+# The curves of the figure: those of d = 2 and of d = 100 without more layers
+CURVES = {
+    "d = 2": (GREEN, "-"),
+    "d = 100": (BLUE, "-"),
+    "plain, d = 2": (GREEN, "--"),
+    "plain, d = 100": (BLUE, "--"),
+}
 SHOWN = np.array([[-0.65, 0.12]])  # the first centre whose frames 1 and 2 the figure shows
 
 CASES: dict[tuple[Key, ...], dict[str, Any]] = {  # recipe and d -> changes of the settings
@@ -194,18 +199,6 @@ def halfway(model: Autoencoder, settings: FlowSettings, ways: np.ndarray) -> dic
     return {"on the way": index_at(middle), "off the way": index_at(-middle)}
 
 
-@torch.no_grad()
-def path_over_chord(network: FlowNetwork, space: LatentSpace) -> float:
-    """How much longer the path of a state is, while a video is sampled, than the straight line
-    between its ends: the mean of 200 videos, at least 1."""
-    rng = random_stream(space.settings.seed, "counting")
-    given_centers = random_given_centers(space.settings, 200, rng)
-    flow = learned_flow(network, space, given_centers)
-    states = sample(flow, random_noise(space, 200, rng)).states  # (51, n, D)
-    path = states.diff(dim=0).norm(dim=2).sum(0)
-    return (path / (states[-1] - states[0]).norm(dim=1)).mean().item()
-
-
 # ---------------------------------------------------------------------------------------------
 # What kind of code is it?
 #
@@ -282,7 +275,6 @@ def measure_case(settings: FlowSettings) -> dict[str, Any]:
         "step 0": at_step_0(network, space),
         "decoded noise": decoded_noise(space),
         "halfway": halfway(model, settings, ways),
-        "path": path_over_chord(network, space),
         "likeness": likeness(space.encode(pairs).numpy()),
         "fields": share_with_field(units),
         "fields, rotated": share_with_field(units @ random_rotation(settings.embed_dim, rng)),
@@ -325,18 +317,15 @@ def by_name(numbers: Numbers) -> dict[str, dict[str, Any]]:
 
 
 def draw_likeness(plot: Axes, numbers: Numbers) -> None:
-    """How alike the latents of two squares are, over their distance: means over the seeds, at d = 2
-    and at d = 100 without more layers."""
+    """How alike the latents of two squares are, over their distance: means over the seeds."""
     plot.axvline(SIDE, color=GREY, lw=0.8, ls=":")
     plot.text(SIDE + 0.02, -0.9, "side of\na square", fontsize=8, color=GREY)
     for name, color in (("coordinates", GREY), ("pixels", SKY)):
         mean = numbers["controls"][name].mean(0)
         plot.plot(DISTANCES, mean, color=color, lw=6, alpha=0.45, label=name)
-    for (name, case), color in zip(by_name(numbers).items(), COLORS, strict=True):
-        if "hidden" in name or "8" in name:
-            continue
-        line = "--" if "plain" in name else "-"
-        plot.plot(DISTANCES, case["likeness"].mean(0), line, color=color, lw=1.5, label=name)
+    for name, (color, line) in CURVES.items():
+        mean = by_name(numbers)[name]["likeness"].mean(0)
+        plot.plot(DISTANCES, mean, line, color=color, lw=1.5, label=name)
     plot.set(xlabel="distance of the two squares", ylabel="mean cosine", ylim=(-1, 1.05))
     plot.set_title("How alike two squares' latents are", fontsize=10)
     plot.legend(fontsize=8, handlelength=1.6, labelspacing=0.25)
@@ -426,8 +415,6 @@ def texts(numbers: Numbers) -> dict[str, str]:
         "step 0, d = 100": percent(hundred["step 0"][:, 2]),
         "step 0, plain, d = 2": percent(plain_2["step 0"][:, 2]),
         "step 0, plain, d = 100": percent(plain["step 0"][:, 2]),
-        "midpoint, d = 100": percent(hundred["midpoint"][:, 2]),
-        "midpoint, one hidden": percent(hidden["midpoint"][:, 2]),
         "midpoint, plain, d = 100": percent(plain["midpoint"][:, 2]),
         "midpoint, plain, one hidden": percent(plain_hidden["midpoint"][:, 2]),
         "midpoint, plain, d = 100 - d = 2": by_d,
@@ -440,7 +427,6 @@ def texts(numbers: Numbers) -> dict[str, str]:
         "index, d = 100": spread(hundred["halfway"]["on the way"]),
         "index, plain, d = 2": spread(plain_2["halfway"]["on the way"]),
         "index off the way, at most": f"{max(off):.2f}",
-        "path, at most": f"{max(case['path'].mean() for case in cases):.2f}",
         "sum, d = 100": spread(hundred["sum"]),
         "alike, pixels": spread(controls["pixels"][:, touching]),
         "fields, d = 100": percent(hundred["fields"]),

@@ -164,11 +164,10 @@ def look_at(state: Tensor, videos: Walked, start: np.ndarray, space: LatentSpace
     """All that is measured of a state of step 20, (n, D), in the latent and in the picture. start:
     the frames of step 0, stretched. The light at the other place, (n,), is kept at SHOWN only."""
     middle = stretched(space.decode(state).numpy())
-    extra = extra_pixels(start, middle, videos.taken)
     results: dict[str, Any] = {
         **latent_shares(state / T, videos, space.settings.embed_dim),
         **frame_counts(count_blobs(middle)),
-        "extra pixels": {name: value.mean() for name, value in extra.items()},
+        "bright at step 0": extra_pixels(start, middle, videos.taken)["at step 0"].mean(),
     }
     if (space.settings.embed_dim, space.settings.latent_scale) == (100, SHOWN):
         results["light at the other place"] = {
@@ -263,19 +262,16 @@ def times_as_probable(a: np.ndarray, b: np.ndarray, at: Sequence[float]) -> np.n
 
 def compare_light(a: Numbers, b: Numbers) -> dict[str, np.ndarray]:
     """times_as_probable() the post's light at the other place is in the state a as in the state b,
-    which are what look_at() gives: in each of GROUPS, in the mean of all six frames, and in both
-    groups at once."""
+    which are what look_at() gives: in frames 1 and 2, and in both GROUPS at once."""
     light = post()["100"]["light"]
     shown = [light[name]["at the other place"] for name in GROUPS]
     both = [
         np.stack([state["light at the other place"][name] for name in GROUPS], axis=-1)
         for state in (a, b)
     ]  # (seeds, n, 2) each
-    of_six = np.array([[2 / 6], [4 / 6]])
-    (two_a, two_b), (six_a, six_b) = (x[..., :1] for x in both), (x @ of_six for x in both)
+    two_a, two_b = (x[..., :1] for x in both)
     return {
         "frames 1 and 2": times_as_probable(two_a, two_b, shown[:1]),
-        "all six": times_as_probable(six_a, six_b, [light["all six"]["at the other place"]]),
         "both groups at once": times_as_probable(both[0], both[1], shown),
     }
 
@@ -332,8 +328,8 @@ def state_texts(states: Numbers) -> dict[str, str]:
         "share, running mean": percent(share["running mean"]),
         "share, ours minus exact": paired(100 * share["learned"], 100 * share["exact"], "%+.1f"),
         "bright at step 0, the post": f"{100 * post()['100']['extra pixels']['at step 0']:.0f} %",
-        "bright at step 0": percent(states["learned"]["extra pixels"]["at step 0"]),
-        "bright at step 0, no memory": percent(states["no memory"]["extra pixels"]["at step 0"]),
+        "bright at step 0": percent(states["learned"]["bright at step 0"]),
+        "bright at step 0, no memory": percent(states["no memory"]["bright at step 0"]),
     }
     for kind, name in (("learned", "ours"), ("undecided", "undecided")):
         in_two = states[kind]["other direction's share in frames 1 and 2"]

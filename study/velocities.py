@@ -164,14 +164,14 @@ class RivalSettings(FlowSettings):
 
 
 def rival_cases(settings: SweepSettings) -> dict[tuple[Key, ...], list[RivalSettings]]:
-    """Each of RIVALS at each d that it is trained at, all seeds; the longest trainings first."""
-    cases: dict[tuple[Key, ...], list[RivalSettings]] = {}
-    for dim in reversed(DIMS):
-        for name, rival in RIVALS.items():
-            if dim in rival.steps:
-                flows = settings.flows(embed_dim=dim)
-                cases["networks", name, dim] = [RivalSettings(**vars(x), rival=name) for x in flows]
-    return cases
+    """Each of RIVALS at each d, all seeds; the longest trainings first."""
+    return {
+        ("networks", name, dim): [
+            RivalSettings(**vars(flow), rival=name) for flow in settings.flows(embed_dim=dim)
+        ]
+        for dim in reversed(DIMS)
+        for name in RIVALS
+    }
 
 
 def trained_rival(settings: RivalSettings) -> tuple[nn.Module, LatentSpace]:
@@ -192,14 +192,13 @@ def trained_rival(settings: RivalSettings) -> tuple[nn.Module, LatentSpace]:
 
 
 def seconds_per_step(settings: FlowSettings, steps: int = 10, turns: int = 7) -> dict[str, float]:
-    """How long a training step of each kind of network takes. They are trained in turns, on latents
-    that are drawn at random; the fastest of its turns counts, which was disturbed the least."""
-    kinds = {rival.untrained.__name__: rival.untrained for rival in RIVALS.values()}
+    """How long a training step of each of RIVALS takes. They are trained in turns, on latents that
+    are drawn at random; the fastest of its turns counts, which was disturbed the least."""
     videos = latent_videos(torch.randn(64, NUM_FRAMES, settings.embed_dim), settings)
-    seconds = dict.fromkeys(kinds, float("inf"))
+    seconds = dict.fromkeys(RIVALS, float("inf"))
     for _ in range(turns):
-        for name, untrained in kinds.items():
-            network = untrained(settings)
+        for name, rival in RIVALS.items():
+            network = rival.untrained(settings)
             start = time.perf_counter()
             train(network, videos, replace(settings, flow_steps=steps))
             seconds[name] = min(seconds[name], (time.perf_counter() - start) / steps)
@@ -246,7 +245,7 @@ def main() -> None:
     for dim in DIMS:
         seconds = seconds_per_step(FlowSettings(embed_dim=dim))
         for name, each in seconds.items():
-            steps = FlowSettings.flow_steps * seconds["FlowNetwork"] / each
+            steps = FlowSettings.flow_steps * seconds["ours"] / each
             print(f"d = {dim}: {name}, {1000 * each:.1f} ms a step, {steps:.0f} steps")
 
 

@@ -158,6 +158,8 @@ def test_the_whole_method_on_one_screen(tmp_path):
         names = runpy.run_path(str(tmp_path / "method.py"), {"print": printed.append})
         assert printed[0] == "step 0: 50% counter-clockwise"
         ways.append(printed[-1])
+        noise = np.random.default_rng(seed).standard_normal(14)  # it settles the direction
+        assert (noise @ (true[1] - true[0]) > 0) == (ways[-1] == "clockwise")
         np.testing.assert_allclose(names["x"], true[int(ways[-1] == "clockwise")], atol=1e-6)
     assert 70 < ways.count("clockwise") < 130 and set(ways) == {"clockwise", "counter-clockwise"}
 

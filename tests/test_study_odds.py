@@ -284,7 +284,7 @@ def test_a_slow_step_is_a_slow_step(monkeypatch):
     monkeypatch.setattr(velocities, "RIVALS", {k: Rival(v, 1e-3, {}) for k, v in kinds.items()})
     monkeypatch.setattr(velocities, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
     seconds = velocities.seconds_per_step(FlowSettings(embed_dim=1), steps=2, turns=3)
-    assert seconds == pytest.approx({"Fast": 0.01, "Slow": 0.02})
+    assert seconds == pytest.approx({"fast": 0.01, "slow": 0.02})
     assert calls == 3 * (2 * ["Fast"] + 2 * ["Slow"])  # in turns
 
 

@@ -137,15 +137,6 @@ def test_a_glow_is_seen_by_the_null():
     assert result["off the way"] > 0.45 and result["on the way"] > 0.4
 
 
-def test_a_path_with_a_corner_is_longer(monkeypatch):
-    states = torch.zeros(3, 200, 14)
-    states[1, :, 0], states[2, :, :2] = 0.3, torch.tensor([0.3, 0.4])
-    monkeypatch.setattr(seen, "sample", lambda flow, noise: SimpleNamespace(states=states))
-    monkeypatch.setattr(seen, "learned_flow", lambda *_: None)
-    space = SimpleNamespace(settings=FlowSettings())
-    assert seen.path_over_chord(None, space) == pytest.approx(0.7 / 0.5)
-
-
 # ---------------------------------------------------------------------------------------------
 # The code
 
