@@ -167,9 +167,11 @@ function conv2d(weight, bias, big, small, stride, padding) {
   const pixels = patchPixels(small, big, kernel, stride, padding);
   const W = take(permutation(weight.shape, [0, 2, 3, 1]), weight.data.length)(weight.data);
   const size = big ** 2 * n_in;
+  let patches = []; // used again: to make such large arrays anew takes as long as to fill them
   return (images) => {
     const n = Math.floor(images.length / size);
-    const patches = new Float64Array(n * pixels.length * n_in);
+    const length = n * pixels.length * n_in;
+    if (patches.length !== length) patches = new Float64Array(length); // outside it stays 0
     for (let image = 0, at = 0; image < n; image++) {
       for (let pixel = 0; pixel < pixels.length; pixel++, at += n_in) {
         if (pixels[pixel] < 0) continue;

@@ -427,8 +427,10 @@ function* drawPlayer() {
   const sample = currentSample();
   const { space, states, means } = sample;
   yield* sampling(sample, shown.step);
-  drawReadout("states", yield* decoding(space, states[shown.step]));
-  drawReadout("means", yield* decoding(space, means[shown.step]));
+  const state = yield* decoding(space, states[shown.step]);
+  const mean = yield* decoding(space, means[shown.step]);
+  drawReadout("states", state);
+  drawReadout("means", mean);
   yield* sampling(sample, shown.steps);
   drawPlot(sample);
   drawOthers();
@@ -683,7 +685,7 @@ const DRAWINGS = { // by place
   plane: drawPlane,
   mixing: drawMix,
 };
-const PIECE = 8; // milliseconds after which the browser may do other things
+const PIECE = 2; // milliseconds after which the browser may do other things
 const QUIET = 120; // milliseconds without a change, after which is drawn what isn't seen now
 
 let changes = 0; // of the view, so far
