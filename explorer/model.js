@@ -167,7 +167,7 @@ function conv2d(weight, bias, big, small, stride, padding) {
   const pixels = patchPixels(small, big, kernel, stride, padding);
   const W = take(permutation(weight.shape, [0, 2, 3, 1]), weight.data.length)(weight.data);
   const size = big ** 2 * n_in;
-  let patches = []; // used again: to make such large arrays anew takes as long as to fill them
+  let patches = []; // kept, since making such large arrays anew takes time
   return (images) => {
     const n = Math.floor(images.length / size);
     const length = n * pixels.length * n_in;
