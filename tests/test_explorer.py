@@ -489,6 +489,24 @@ def test_both_dims_side_by_side_expect_the_same_and_end_alike(visit):
         assert ends[0] == ends[1] and "decided" in ends[0]
 
 
+def test_halfway_between_two_squares_are_both_or_one_in_the_middle(visit):
+    """Both of d = 100 are mostly brighter than in an average of the pixels, which is 0.5."""
+    tab, rng = visit(COMMITTED, "at=5"), np.random.default_rng(0)
+    brightness = []
+    for _ in range(20):
+        (ax, ay), (bx, by) = a, b = rng.choice([-1, 1], (2, 1)) * rng.uniform(0.3, 0.6, (2, 2))
+        if (np.abs(a - b) < 0.45).all():  # they overlap
+            continue
+        tab.evaluate("change", {"ax": ax, "ay": ay, "bx": bx, "by": by})
+        wait_for_view(tab)
+        two, one = (strip(tab, name)[0, ..., 1] for name in ("mix100", "mix2"))
+        for center in (a, b):
+            x, y = np.round((center * [1, -1] + 1) / PIXEL).astype(int)
+            brightness.append(two[y - 3 : y + 4, x - 3 : x + 4].mean())
+        assert np.abs(centroid(one) - (a + b) / 2).max() < 3 * PIXEL
+    assert len(brightness) >= 10 and np.mean(np.array(brightness) > 0.5) > 0.7
+
+
 def test_a_finished_video_plays(visit):
     tab = visit(COMMITTED, "d=2&step=50")
     pixels = (
